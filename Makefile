@@ -1,0 +1,51 @@
+# Everything here starts from a fresh checkout: the environment is made on the way, see
+# tests/support/bootstrap.sh. Arguments go through variables: make test ARGS="-k timeline".
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BOOTSTRAP := tests/support/bootstrap.sh
+IN_PLACE := $(BOOTSTRAP) --keep-user
+MAJORS := default 14 15 16 17 18 12 13
+WORKERS ?= 2
+ARGS ?=
+
+.PHONY: demo
+demo: ## lose a database and bring it back to the second before (KEEP=1 keeps what it made)
+	@$(BOOTSTRAP) --postgres default python -m tests.e2e.demo $(ARGS)
+
+.PHONY: test
+test: ## run all tests, with everything that they need
+	@$(BOOTSTRAP) --postgres "$(MAJORS)" python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+.PHONY: check
+check: ## lint, check the format, the types and the layers
+	@$(IN_PLACE) $(MAKE) --keep-going _lint _format _types _layers
+
+.PHONY: _lint _format _types _layers
+_lint:
+	ruff check
+_format:
+	ruff format --check
+_types:
+	mypy backup_core tests
+_layers:
+	lint-imports
+
+.PHONY: bench
+bench: ## compare with pgBackRest; the results go to bench/RESULTS.md
+	@$(BOOTSTRAP) --postgres default python -m bench $(ARGS)
+
+.PHONY: venv
+venv: ## only make the environment, in .venv
+	@$(IN_PLACE) true
+
+.PHONY: clean
+clean: ## remove what the other targets made in this directory
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+		.import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

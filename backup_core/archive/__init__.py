@@ -1,0 +1,1 @@
+"""The verbs wal-push and wal-fetch."""

@@ -1,0 +1,172 @@
+"""Archive one WAL file.
+
+PostgreSQL removes a segment once this says yes, so yes means: durable, whole, and this cluster's.
+A file of the same name and content may come again after a crash of the server; a file of the same
+name and other content means that two servers write one history, and nothing is overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from backup_core.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    PitrError,
+    UsageError,
+    WalConflictError,
+    WalHeaderError,
+)
+from backup_core.postgres.wal import (
+    LONG_HEADER_SIZE,
+    WalKind,
+    WalName,
+    check_segment_header,
+    parse_segment_header,
+    parse_wal_name,
+)
+from backup_core.repository import layout
+from backup_core.repository.identity import check_identity, claim_repository, load_identity
+from backup_core.repository.wal_archive import find_wal, read_wal
+from backup_core.storage.base import Storage
+from backup_core.stream.chunks import CHUNK_SIZE, ChunkReader
+from backup_core.stream.compress import EXTENSIONS, encode
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushResult:
+    """What became of a WAL file; sizes in bytes, `stored_size` zero if it was there already."""
+
+    name: str
+    key: str
+    size: int
+    stored_size: int
+    already_archived: bool
+
+
+def push_wal(storage: Storage, path: Path, *, method: str, level: int) -> PushResult:
+    """Store the WAL file at `path`; returns only once it is durable in the repository.
+
+    Raises UsageError for a name that is no WAL file's, WalHeaderError for content that is not what
+    the name says, ClusterMismatchError, WalConflictError and StorageError.
+    """
+    wal = parse_wal_name(path.name)
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            _check_file(storage, wal, path, file, size)
+            return _store(storage, wal, file, size, method=method, level=level)
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a directory, not a WAL file") from None
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"there is no file {path}",
+            hint="archive_command runs in the data directory; %p is relative to it.",
+        ) from None
+    except OSError as error:
+        raise PitrError(
+            f"cannot read {path}: {error.strerror}",
+            hint="Run as the user that owns the data directory.",
+        ) from None
+
+
+def _check_file(storage: Storage, wal: WalName, path: Path, file: BinaryIO, size: int) -> None:
+    if wal.kind in (WalKind.SEGMENT, WalKind.PARTIAL):
+        header = parse_segment_header(file.read(LONG_HEADER_SIZE), name=str(path))
+        file.seek(0)
+        check_segment_header(wal, header)
+        if size != header.segment_size:
+            raise WalHeaderError(
+                f"{path} has {size} bytes, its page header says {header.segment_size}",
+                hint="The file is truncated or still being written; nothing was archived.",
+            )
+        claim_repository(storage, header.system_identifier)
+        return
+    _check_text(wal, path, file.read(CHUNK_SIZE))
+    file.seek(0)
+    _check_cluster_of(storage, path)
+
+
+def _check_text(wal: WalName, path: Path, content: bytes) -> None:
+    """History and backup history files are text; anything else under their names is refused."""
+    from backup_core.postgres.timeline import parse_history
+
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise WalHeaderError(f"{path} is not the text file that its name says") from None
+    if wal.kind is WalKind.HISTORY:
+        parse_history(text, wal.timeline)
+    elif not text.startswith("START WAL LOCATION: "):
+        raise WalHeaderError(f"{path} is not a backup history file")
+
+
+def _check_cluster_of(storage: Storage, path: Path) -> None:
+    """Text files carry no system identifier; the control file of their data directory does."""
+    from backup_core.postgres.control import read_control
+
+    identity = load_identity(storage)
+    if identity is None:
+        return
+    try:
+        _, control = read_control(path.absolute().parent.parent)
+    except NotFoundError:
+        return
+    check_identity(storage, identity, control.system_identifier)
+
+
+def _store(
+    storage: Storage, wal: WalName, file: BinaryIO, size: int, *, method: str, level: int
+) -> PushResult:
+    key = layout.wal(wal.name, EXTENSIONS[method])
+    found = find_wal(storage, wal.name)
+    if found is None:
+        try:
+            chunks = encode(_read(file, size, wal.name), method=method, level=level)
+            info = storage.put(key, chunks, if_absent=True)
+            return PushResult(
+                name=wal.name, key=key, size=size, stored_size=info.size, already_archived=False
+            )
+        except AlreadyExistsError:
+            found = find_wal(storage, wal.name)
+            if found is None:
+                raise
+    file.seek(0)
+    reader = ChunkReader(read_wal(storage, found), name=found.key)
+    _compare(reader, file, size, found.key, wal.name)
+    return PushResult(name=wal.name, key=found.key, size=size, stored_size=0, already_archived=True)
+
+
+def _read(file: BinaryIO, size: int, name: str) -> Iterator[memoryview]:
+    """Yield exactly `size` bytes through one buffer that is used again for each piece."""
+    buffer = bytearray(min(CHUNK_SIZE, size) or 1)
+    view = memoryview(buffer)
+    while size:
+        count = os.readv(file.fileno(), [view[:size]])
+        if not count:
+            raise WalHeaderError(f"{name} became shorter while it was read; nothing was archived")
+        size -= count
+        yield view[:count]
+
+
+def _compare(stored: ChunkReader, file: BinaryIO, size: int, key: str, name: str) -> None:
+    try:
+        same = all(stored.exactly(len(piece)) == piece for piece in _read(file, size, name))
+        same = same and next(stored.remainder(), None) is None
+    except WalHeaderError:
+        raise
+    except PitrError as error:
+        raise WalConflictError(
+            f"{name} is archived already as {key}, which cannot be read back: {error.message}",
+            hint=f"Keep {name}; find out what damaged the stored object, then move it away.",
+        ) from None
+    if not same:
+        raise WalConflictError(
+            f"{name} is archived already as {key} with different content; nothing was overwritten",
+            hint="Two servers may be archiving to one prefix, for example an old primary beside "
+            "its promoted standby. Stop the wrong one, or give it a prefix of its own.",
+        )

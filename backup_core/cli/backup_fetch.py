@@ -1,0 +1,213 @@
+"""Restore a base backup into an empty directory and set up recovery to a moment.
+
+Without a name, the newest backup that ended before the target is taken. Exit codes: 0 restored; 2
+the arguments make no sense; 3 refused before the first byte was written; 5 no such backup; 6 the
+stored backup is damaged; 7 the repository cannot be reached; 1 a file could not be written. After
+a failure that came later than the plan, the directory holds no pg_control and cannot be started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from backup_core import log
+from backup_core.cli.options import add_common, load_settings, open_repository
+from backup_core.cli.output import duration, moment, reporter, size
+from backup_core.cli.restore_plan import print_plan
+from backup_core.config import Loaded
+from backup_core.errors import UsageError
+from backup_core.postgres.lsn import Lsn
+from backup_core.postgres.recovery import (
+    RecoveryConfig,
+    RecoveryTarget,
+    recovery_files,
+    restore_command,
+)
+from backup_core.restore.fetch import RestorePlan, RestoreRequest, carry_out, plan_restore
+
+_KEEPS_TARGET = 13
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("pgdata", type=Path, help="an empty or absent directory to restore into")
+    parser.add_argument("name", nargs="?", help="a backup's name, or LATEST")
+    targets = parser.add_argument_group("recovery target (manual, section 19.5.6)")
+    targets.add_argument("--target-time", metavar="TIME", help="stop before commits after TIME")
+    targets.add_argument("--target-lsn", metavar="LSN", help="stop at this WAL position")
+    targets.add_argument("--target-xid", metavar="XID", type=int, help="stop at this transaction")
+    targets.add_argument("--target-name", metavar="NAME", help="stop at this restore point")
+    targets.add_argument(
+        "--target", choices=["immediate"], help="stop as soon as the backup is consistent"
+    )
+    targets.add_argument("--exclusive", action="store_true", help="stop just before the target")
+    targets.add_argument(
+        "--target-timeline", metavar="TLI", help="latest (the default), current or a number"
+    )
+    targets.add_argument(
+        "--target-action",
+        choices=["pause", "promote", "shutdown"],
+        help="what the server does at the target; its own default is to pause",
+    )
+    where = parser.add_argument_group("restore")
+    where.add_argument(
+        "--tablespace-mapping",
+        metavar="OLD=NEW",
+        action="append",
+        default=[],
+        help="put the tablespace at OLD (a location or an OID) into NEW; may be repeated",
+    )
+    where.add_argument("--standby", action="store_true", help="set up a standby")
+    where.add_argument("--primary-conninfo", metavar="CONNINFO", help="what a standby follows")
+    where.add_argument(
+        "--archive-mode-off", action="store_true", help="let the restored server archive nothing"
+    )
+    where.add_argument("--restore-command", metavar="COMMAND", help="instead of our wal-fetch")
+    where.add_argument(
+        "--no-recovery-config", action="store_true", help="write no settings and no signal file"
+    )
+    where.add_argument("--workers", metavar="N", help="restore this many parts at once")
+    where.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    where.add_argument(
+        "--force", action="store_true", help="go on although WAL is missing on the way"
+    )
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, show the plan, and carry it out."""
+    loaded = load_settings(args, download_concurrency=args.workers)
+    workers = loaded.settings.download_concurrency
+    target = _target(args)
+    storage = open_repository(loaded.settings)
+    planned = plan_restore(
+        storage,
+        RestoreRequest(
+            data_dir=args.pgdata.absolute(),
+            backup=args.name,
+            target=target,
+            tablespace_mapping=_mapping(args.tablespace_mapping),
+            force=args.force,
+        ),
+    )
+    recovery = None if args.no_recovery_config else _recovery(args, loaded, planned, target)
+    logger = log.get("backup-fetch")
+    for warning in planned.warnings:
+        log.event(logger, log.WARNING, warning)
+    if args.dry_run:
+        print_plan(planned, recovery, workers=workers)
+        return 0
+    began = datetime.now().astimezone()
+    with reporter(logger) as report:
+        report.total(planned.restored_size)
+        carry_out(
+            storage, planned, recovery, workers=workers, advance=report.advance, step=report.step
+        )
+    log.event(
+        logger,
+        log.INFO,
+        "restored; start the server to begin recovery",
+        action="fetch-backup",
+        name=planned.backup.name,
+        prefix=loaded.settings.repository,
+        pgdata=planned.data_dir,
+        size=size(planned.restored_size),
+        took=duration(datetime.now().astimezone() - began),
+        target=describe_target(target),
+        state="complete",
+    )
+    return 0
+
+
+def _target(args: argparse.Namespace) -> RecoveryTarget:
+    return RecoveryTarget(
+        time=_time(args.target_time) if args.target_time else None,
+        lsn=Lsn.parse(args.target_lsn) if args.target_lsn else None,
+        xid=args.target_xid,
+        name=args.target_name,
+        immediate=args.target == "immediate",
+        inclusive=not args.exclusive,
+        timeline=args.target_timeline,
+        action=args.target_action,
+    )
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise UsageError(
+            f'"{text}" is not a time',
+            hint='Write it as "2026-11-22 10:15:00+00"; without a zone, the local one is meant.',
+        ) from None
+
+
+def describe_target(target: RecoveryTarget) -> str:
+    """The target in a few words."""
+    if target.time is not None:
+        return f"time {moment(target.time)}"
+    if target.lsn is not None:
+        return f"LSN {target.lsn}"
+    if target.xid is not None:
+        return f"transaction {target.xid}"
+    if target.name is not None:
+        return f"restore point {target.name}"
+    return "end of backup" if target.immediate else "end of the archived WAL"
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    mapping = {}
+    for pair in pairs:
+        old, equals, new = pair.partition("=")
+        if not equals or not old or not new:
+            raise UsageError(
+                f'"{pair}" is not a tablespace mapping', hint="Write it as OLD=NEW, both paths."
+            )
+        mapping[old] = new
+    return mapping
+
+
+def _recovery(
+    args: argparse.Namespace, loaded: Loaded, planned: RestorePlan, target: RecoveryTarget
+) -> RecoveryConfig:
+    command = args.restore_command or _restore_command(args, loaded, planned, target)
+    return recovery_files(
+        planned.backup.major,
+        target=target,
+        restore_command=command,
+        standby=args.standby,
+        archive_mode_off=args.archive_mode_off,
+        primary_conninfo=args.primary_conninfo,
+    )
+
+
+def _restore_command(
+    args: argparse.Namespace, loaded: Loaded, planned: RestorePlan, target: RecoveryTarget
+) -> str:
+    """Name the repository on the command line: the server's environment is not ours."""
+    extra = []
+    if args.config is not None:
+        extra += ["--config", str(args.config.absolute())]
+    if not loaded.origins["repository"].startswith("/") or args.config is None:
+        extra += ["--repository", loaded.settings.repository]
+    if has_target(target) and planned.backup.major < _KEEPS_TARGET and not args.standby:
+        extra.append("--demand")
+    return restore_command([_program()], extra_arguments=extra)
+
+
+def has_target(target: RecoveryTarget) -> bool:
+    """Tell whether recovery is to stop before the end of the WAL."""
+    return target.immediate or any(
+        value is not None for value in (target.time, target.lsn, target.xid, target.name)
+    )
+
+
+def _program() -> str:
+    """The pitr that runs now, by a path that the server finds too."""
+    beside = Path(sys.executable).with_name("pitr")
+    return str(beside) if beside.exists() else shlex.quote(str(Path(sys.argv[0]).absolute()))

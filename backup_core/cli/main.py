@@ -1,0 +1,151 @@
+"""The composition root: finds the command, runs it, and turns its end into an exit code.
+
+Only the module of the command in hand is imported; PostgreSQL starts wal-push once a segment.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from types import FrameType, ModuleType
+
+from backup_core import __version__
+from backup_core.cli.options import Parser
+from backup_core.errors import PitrError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command: its module's name and what `pitr --help` says of it."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "wal-push": Command(module="wal_push", summary="archive a WAL file (archive_command)"),
+    "wal-fetch": Command(module="wal_fetch", summary="fetch a WAL file (restore_command)"),
+    "wal-show": Command(module="wal_show", summary="show timelines, ranges and gaps of the WAL"),
+    "backup-push": Command(module="backup_push", summary="take a base backup of a running cluster"),
+    "backup-list": Command(module="backup_list", summary="list the base backups"),
+    "backup-fetch": Command(module="backup_fetch", summary="restore a base backup to a moment"),
+    "config": Command(module="config", summary="show every setting and where it comes from"),
+}
+
+
+class TerminatedError(BaseException):
+    """SIGTERM arrived; raised in the main thread so that cleaning up happens."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code (docs/exit-codes.md)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = arguments[0] if arguments else ""
+    command = COMMANDS.get(name)
+    if command is None:
+        return _without_command(name)
+    return _run(name, command, arguments[1:])
+
+
+def _run(name: str, command: Command, arguments: list[str]) -> int:
+    module: ModuleType | None = None
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        module = import_module(f"backup_core.cli.{command.module}")
+        parser = Parser(prog=f"pitr {name}", description=module.__doc__)
+        module.configure(parser)
+        args = parser.parse_args(arguments)
+        args.command = name
+        return int(module.run(args))
+    except SystemExit as exit_:  # argparse, after --help
+        return int(exit_.code or 0)
+    except BaseException as error:
+        report_error(f"pitr {name}", error)
+        return _failure_code(name, module, error)
+
+
+def _failure_code(name: str, module: ModuleType | None, error: BaseException) -> int:
+    own = getattr(module, "failure_code", None)
+    if own is not None:
+        return int(own(error))
+    if name == "wal-fetch":
+        return 200
+    return exit_code(error)
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of most commands for an error that ended them."""
+    if isinstance(error, PitrError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return 143 if isinstance(error, TerminatedError) else 1
+
+
+def report_error(who: str, error: BaseException) -> None:
+    """Say on standard error what happened and what to do; never a traceback."""
+    hint = None
+    if isinstance(error, PitrError):
+        message, hint = error.message, error.hint
+    elif isinstance(error, KeyboardInterrupt | TerminatedError):
+        message = "interrupted"
+    elif isinstance(error, BrokenPipeError):
+        message = "nobody reads the output any more"
+    else:
+        message = f"unexpected {type(error).__name__}: {error}"
+        hint = "This is a defect in pitr; please report it with the command line and this message."
+    lines = [f"{who}: error: {_one_line(message)}"]
+    if hint:
+        lines.append(f"hint: {_one_line(hint)}")
+    try:
+        print("\n".join(lines), file=sys.stderr, flush=True)
+    except OSError:
+        return
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise TerminatedError
+
+
+def _without_command(name: str) -> int:
+    if name in ("", "--help", "-h", "help"):
+        print(_help(), file=sys.stdout if name else sys.stderr)
+        return 0 if name else 2
+    if name in ("--version", "version"):
+        print(f"pitr {__version__}")
+        return 0
+    report_error("pitr", _unknown(name))
+    return 2
+
+
+def _unknown(name: str) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, n=1)
+    meant = f'Did you mean "{near[0]}"? ' if near else ""
+    return UsageError(f'there is no command "{name}"', hint=f"{meant}pitr --help lists them.")
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: pitr COMMAND [ARGUMENTS]",
+            "",
+            "Continuous archiving and point-in-time recovery for PostgreSQL.",
+            "",
+            *rows,
+            "",
+            "pitr COMMAND --help tells the arguments and exit codes of each; pitr --version.",
+        ]
+    )

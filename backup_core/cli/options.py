@@ -1,0 +1,53 @@
+"""What all commands share: common options, settings, and the way to the repository."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from backup_core import log
+from backup_core.config import Loaded, Settings, load
+from backup_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from backup_core.storage.base import Storage
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are ours, so that each command keeps its exit codes."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"{self.prog} --help lists the arguments.")
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add the options that every command understands."""
+    group = parser.add_argument_group("settings (docs/settings.md has them all)")
+    group.add_argument("--repository", metavar="URL", help="file:///path; also WALG_FILE_PREFIX")
+    group.add_argument("--config", metavar="FILE", type=Path, help="a pitr.toml to read")
+    group.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error")
+    group.add_argument("--log-format", metavar="FORMAT", help="text or json")
+
+
+def load_settings(args: argparse.Namespace, **flags: str | None) -> Loaded:
+    """Settle the settings for this call, start logging by them and log what looks wrong.
+
+    `flags` are the command's own options, by setting; None where not given.
+    """
+    common = {name: getattr(args, name) for name in ("repository", "log_level", "log_format")}
+    loaded = load(flags=common | flags, environ=os.environ, config_file=args.config)
+    log.configure(loaded.settings.log_level, loaded.settings.log_format, sys.stderr)
+    logger = log.get(args.command)
+    for warning in loaded.warnings:
+        log.event(logger, log.WARNING, warning)
+    return loaded
+
+
+def open_repository(settings: Settings) -> Storage:
+    """Open the repository that the settings name."""
+    from backup_core.storage.registry import open_storage
+
+    return open_storage(settings.repository)

@@ -1,0 +1,63 @@
+"""A restore's plan, printed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from backup_core.cli.output import duration, moment, size
+from backup_core.postgres.recovery import RecoveryConfig
+from backup_core.postgres.wal import segment_name
+from backup_core.restore.fetch import RestorePlan
+
+
+def print_plan(planned: RestorePlan, recovery: RecoveryConfig | None, *, workers: int) -> None:
+    """Print what would be done, and about how long the copying takes."""
+    backup = planned.backup
+    lines = [
+        f"backup      {backup.name}",
+        f"            taken {moment(backup.start_time)} to {moment(backup.finish_time)}",
+        f"            WAL {backup.start_lsn} to {backup.finish_lsn}, timeline {backup.timeline}",
+        f"timeline    {planned.timeline}",
+        *_destinations(planned),
+        f"to fetch    {size(planned.stored_size)} in {len(planned.parts)} partitions",
+        f"            about {_estimate(planned, workers)} with {workers} workers",
+        *_wal(planned),
+        *_recovery(recovery),
+        "nothing was written (--dry-run)",
+    ]
+    print("\n".join(lines))
+
+
+def _destinations(planned: RestorePlan) -> list[str]:
+    names = ["restore to", *(f"tablespace {item.oid}" for item in planned.tablespaces)]
+    return [
+        f"{name:<11} {item.path}: {size(item.needed)} needed, {size(item.free)} free"
+        for name, item in zip(names, planned.destinations, strict=True)
+    ]
+
+
+def _estimate(planned: RestorePlan, workers: int) -> str:
+    if not planned.rate:
+        return "an unknown time"
+    usable = max(1, min(workers, len(planned.parts)))
+    return duration(timedelta(seconds=planned.restored_size / planned.rate / usable + 1))
+
+
+def _wal(planned: RestorePlan) -> list[str]:
+    lines = []
+    for span in planned.wal:
+        first = segment_name(span.timeline, span.first, planned.segment_size)
+        last = segment_name(span.timeline, span.last, planned.segment_size)
+        count = span.last - span.first + 1
+        lines.append(f"WAL         {first} to {last}: {count} segments")
+    lines.extend(f"MISSING WAL {name}" for name in planned.missing_wal)
+    return lines
+
+
+def _recovery(recovery: RecoveryConfig | None) -> list[str]:
+    if recovery is None:
+        return ["recovery    left to you (--no-recovery-config)"]
+    return [
+        f"recovery    {recovery.signal}",
+        *(f"            {name} = {value}" for name, value in recovery.settings if value),
+    ]

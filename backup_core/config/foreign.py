@@ -1,0 +1,194 @@
+"""Variables that are not settings of ours: WAL-G's and WAL-E's others, and names nobody knows.
+
+Three fates. A variable that would change whether the data is encrypted or where it lies must not
+be passed over: going on would store plaintext, or in the wrong place, so it is an error. One that
+only tunes wal-g is a warning. An unknown name is a warning with the nearest known one, unless it
+speaks of encryption, when it is an error too: a misspelt key must not mean plaintext.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from backup_core.config.settings import TABLE
+from backup_core.config.values import SCHEMES
+from backup_core.errors import ConfigError
+
+PREFIXES = ("PITR_", "WALG_", "WALE_")
+OWN_NAMES = frozenset(
+    name for field, row in TABLE.items() for name in row.environment_names(field)
+) | {"PITR_CONFIG"}
+
+_ENCRYPTION_WORDS = frozenset(
+    {
+        "LIBSODIUM",
+        "PGP",
+        "GPG",
+        "KMS",
+        "CSE",
+        "CSEK",
+        "SSE",
+        "ENVELOPE",
+        "ENCRYPTION",
+        "ENCRYPT",
+        "CRYPTO",
+        "CIPHER",
+    }
+)
+_ENCRYPTION_NAMES = frozenset(
+    {"YC_CSE_KMS_KEY_ID", "S3_SSE", "S3_SSE_C", "S3_SSE_KMS_ID", "GCS_ENCRYPTION_KEY"}
+)
+_STORE_PREFIXES = {
+    "S3_PREFIX": "s3",
+    "GS_PREFIX": "gs",
+    "AZ_PREFIX": "azure",
+    "WABS_PREFIX": "wabs",
+    "SWIFT_PREFIX": "swift",
+    "SSH_PREFIX": "ssh",
+    "OSS_PREFIX": "oss",
+}
+_MISPLACING = {
+    "STORAGE_PREFIX": "would put the repository elsewhere",
+    "TARGET_STORAGE": "would put the repository elsewhere",
+    "FAILOVER_STORAGES": "would spread the repository over several stores",
+    "CONFIG_PATH": "names a wal-g configuration file, which pitr does not read",
+}
+_TUNING_REASONS = {
+    "PG_WAL_SIZE": "the segment size is read from the WAL itself",
+    "PG_WAL_PAGE_SIZE": "the page size is read from the WAL itself",
+    "PG_BLOCK_SIZE": "the block size is read from pg_control",
+    "DELTA_MAX_STEPS": "every backup is a full one",
+    "DELTA_ORIGIN": "every backup is a full one",
+    "DELTA_FROM_NAME": "every backup is a full one",
+    "DELTA_FROM_USER_DATA": "every backup is a full one",
+    "USE_WAL_DELTA": "every backup is a full one",
+    "FORCE_WAL_DELTA": "every backup is a full one",
+    "DISK_RATE_LIMIT": "pitr does not limit rates yet",
+    "NETWORK_RATE_LIMIT": "pitr does not limit rates yet",
+    "PREVENT_WAL_OVERWRITE": "pitr never overwrites a WAL segment",
+    "TAR_DISABLE_FSYNC": "a restore is always flushed to disk",
+    "WITHOUT_FILES_METADATA": "the files metadata is always written",
+    "LOG_DESTINATION": "logs go to standard error",
+    "SYSLOG_FACILITY": "logs go to standard error",
+}
+_TUNING_NAMES = frozenset(
+    {
+        "UPLOAD_CONCURRENCY",
+        "UPLOAD_QUEUE",
+        "DOWNLOAD_FILE_RETRIES",
+        "RETRIES",
+        "UPLOAD_WAL_METADATA",
+        "DIRECT_IO",
+        "DIRECT_IO_BLOCK_COUNT",
+        "USE_REVERSE_UNPACK",
+        "SKIP_REDUNDANT_TARS",
+        "STORE_ALL_CORRUPT_BLOCKS",
+        "USE_RATING_COMPOSER",
+        "USE_COPY_COMPOSER",
+        "USE_DATABASE_COMPOSER",
+        "INTEGRITY_MAX_DELAYED_WALS",
+        "DISABLE_PARTIAL_RESTORE",
+        "SLOTNAME",
+        "PREFETCH_DIR",
+        "DAEMON_WAL_UPLOAD_TIMEOUT",
+        "STATSD_ADDRESS",
+        "STATSD_EXTRA_TAGS",
+        "FETCH_TARGET_USER_DATA",
+        "TOTAL_BG_UPLOADED_LIMIT",
+        "BACKUP_FROM_REPLICA",
+    }
+)
+_OTHER_STORES = (
+    "AWS_",
+    "S3_",
+    "GS_",
+    "GCS_",
+    "AZ_",
+    "AZURE_",
+    "WABS_",
+    "SWIFT_",
+    "OS_",
+    "SSH_",
+    "OSS_",
+    "YC_",
+    "FAILOVER_",
+)
+_OFF = ("0", "false", "f", "no", "off")
+_ON = ("1", "true", "t", "yes", "on")
+
+
+def refuse_encryption(names: Iterable[str]) -> None:
+    """Raise ConfigError if a variable asks for encryption, known to us or not."""
+    for name in names:
+        ours = name.startswith(PREFIXES) and name not in OWN_NAMES
+        words = re.split(r"[^A-Z0-9]+", name.upper()) if ours else ()
+        if name in _ENCRYPTION_NAMES or not _ENCRYPTION_WORDS.isdisjoint(words):
+            raise ConfigError(
+                f"environment {name} asks for encryption, which this build cannot do",
+                hint=f"It refuses rather than store plaintext; unset {name} if plaintext is meant.",
+            )
+
+
+def refuse_misplacing(names: Iterable[str]) -> None:
+    """Raise ConfigError if a variable says that the repository is not where we would look."""
+    for name in names:
+        reason = _MISPLACING.get(_suffix(name))
+        if reason is not None:
+            raise ConfigError(
+                f"environment {name} {reason}",
+                hint=f"Unset {name} and name the whole place with --repository.",
+            )
+
+
+def refuse_other_stores(names: Iterable[str]) -> None:
+    """Raise ConfigError if a variable puts the repository into a store that we do not have."""
+    for name in names:
+        scheme = _STORE_PREFIXES.get(_suffix(name))
+        if scheme is not None:
+            known = ", ".join(f"{known}://" for known in SCHEMES)
+            raise ConfigError(
+                f"environment {name} names a {scheme} store, which this build does not have",
+                hint=f"Unset {name} or choose a repository with --repository; supported: {known}.",
+            )
+
+
+def warnings(environ: Mapping[str, str]) -> list[str]:
+    """Write a sentence for each variable that looks like a setting but has no effect."""
+    foreign = sorted(n for n in environ if n.startswith(PREFIXES) and n not in OWN_NAMES)
+    return [text for name in foreign if (text := _warning(name, environ[name]))]
+
+
+def _warning(name: str, value: str) -> str:
+    suffix = _suffix(name)
+    if suffix in _TUNING_REASONS:
+        return "" if _is_met(suffix, value) else f"{name} has no effect: {_TUNING_REASONS[suffix]}."
+    if suffix in _STORE_PREFIXES:
+        return f"{name} has no effect: a flag or PITR_REPOSITORY names the repository."
+    if suffix in _TUNING_NAMES or suffix.startswith(_OTHER_STORES):
+        return f"{name} has no effect: pitr has no such setting."
+    return f"{name} is not a setting{_nearest(name)}."
+
+
+def _is_met(suffix: str, value: str) -> bool:
+    """Tell whether pitr does anyway what the variable asks for."""
+    if suffix == "LOG_DESTINATION":
+        return value == "stderr"
+    if suffix == "PREVENT_WAL_OVERWRITE":
+        return value.lower() in _ON
+    return value.lower() in _OFF
+
+
+def _suffix(name: str) -> str:
+    """Drop WAL-G's or WAL-E's prefix; empty for any other name."""
+    return name[5:] if name.startswith(("WALG_", "WALE_")) else ""
+
+
+def _nearest(name: str) -> str:
+    from difflib import get_close_matches
+
+    known = sorted(OWN_NAMES) + sorted(
+        f"WALG_{suffix}" for suffix in (*_STORE_PREFIXES, *_TUNING_REASONS, *_TUNING_NAMES)
+    )
+    near = get_close_matches(name, known, n=1, cutoff=0.7)
+    return f'; the nearest is "{near[0]}"' if near else ""

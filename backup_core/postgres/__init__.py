@@ -1,0 +1,1 @@
+"""What PostgreSQL is: names, files and rules of the server, without any repository."""

@@ -1,0 +1,205 @@
+"""A running PostgreSQL server; the only user of psycopg.
+
+Functions were renamed in 10 (xlog to wal, location to lsn) and 15 (pg_start_backup to
+pg_backup_start); only the non-exclusive backup interface is used, which 9.6 brought.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+
+from backup_core.errors import CorruptError, RefusedError, ServerError
+from backup_core.postgres.lsn import Lsn
+
+_START = re.compile(r"^START WAL LOCATION: (\S+) \(file ([0-9A-F]{24})\)$", re.MULTILINE)
+_OLDEST = 90600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """The names of the server's functions, by version."""
+
+    start_backup: str
+    stop_backup: str
+    switch_wal: str
+    replay_lsn: str
+
+
+def dialect(version: int) -> Dialect:
+    """Choose by `server_version_num`; raises RefusedError before 9.6."""
+    if version < _OLDEST:
+        raise RefusedError(
+            f"the server's version {version} is older than 9.6",
+            hint="It has no non-exclusive backups; upgrade it, or use the tool of its time.",
+        )
+    if version >= 150000:
+        start, stop = "pg_backup_start(%s, fast => true)", "pg_backup_stop(false)"
+    elif version >= 100000:
+        start, stop = "pg_start_backup(%s, true, false)", "pg_stop_backup(false, false)"
+    else:
+        start, stop = "pg_start_backup(%s, true, false)", "pg_stop_backup(false)"
+    new = version >= 100000
+    replayed = "pg_last_wal_replay_lsn" if new else "pg_last_xlog_replay_location"
+    return Dialect(
+        start_backup=f"SELECT {start}",
+        stop_backup=f"SELECT lsn, labelfile, spcmapfile FROM {stop}",
+        switch_wal=f"SELECT {'pg_switch_wal' if new else 'pg_switch_xlog'}()",
+        replay_lsn=f"SELECT {replayed}()",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiverStatus:
+    """What pg_stat_archiver says."""
+
+    last_archived: str | None
+    last_failed: str | None
+    last_failed_time: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupEnd:
+    """What the server hands over at the end of a backup, to be stored byte for byte."""
+
+    stop_lsn: Lsn
+    first_segment: str
+    label: str
+    tablespace_map: str
+
+
+def parse_label(label: str) -> tuple[Lsn, str]:
+    """The start LSN and the first WAL segment that a backup label names; raises CorruptError."""
+    match = _START.search(label)
+    if match is None:
+        raise CorruptError("the backup label that the server gave has no START WAL LOCATION")
+    return Lsn.parse(match[1]), match[2]
+
+
+class Server:
+    """A connection that stays open for the length of a backup; errors are ServerError."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        self._connection = connection
+        self.version = connection.info.server_version
+        self._dialect = dialect(self.version)
+
+    @property
+    def major(self) -> int:
+        """The major version; 9 stands for 9.6."""
+        return self.version // 10000
+
+    def in_recovery(self) -> bool:
+        """Tell whether the server is a standby."""
+        return self._value("SELECT pg_is_in_recovery()") is True
+
+    def setting(self, name: str) -> str:
+        """A setting's value as SHOW prints it."""
+        return str(self._value("SELECT current_setting(%s)", name))
+
+    def data_directory(self) -> Path:
+        """Where the server's data is, on the server's host."""
+        return Path(self.setting("data_directory"))
+
+    def system_identifier(self) -> int:
+        """The identifier that initdb gave the cluster."""
+        return int(str(self._value("SELECT system_identifier FROM pg_control_system()")))
+
+    def checkpoint_timeline(self) -> int:
+        """The timeline of the latest checkpoint or restartpoint."""
+        return int(str(self._value("SELECT timeline_id FROM pg_control_checkpoint()")))
+
+    def replay_lsn(self) -> Lsn:
+        """How far a standby has replayed."""
+        return Lsn.parse(str(self._value(self._dialect.replay_lsn)))
+
+    def switch_wal(self, restore_point: str) -> Lsn:
+        """Finish the current WAL segment; return the end of the WAL in it (exclusive).
+
+        A restore point goes first: without new WAL the server would not switch.
+        """
+        self._value("SELECT pg_create_restore_point(%s)", restore_point)
+        return Lsn.parse(str(self._value(self._dialect.switch_wal)))
+
+    def archiver(self) -> ArchiverStatus:
+        """Read pg_stat_archiver."""
+        row = self._row(
+            "SELECT last_archived_wal, last_failed_wal, last_failed_time FROM pg_stat_archiver"
+        )
+        archived, failed, moment = row
+        return ArchiverStatus(
+            last_archived=str(archived) if archived else None,
+            last_failed=str(failed) if failed else None,
+            last_failed_time=moment if isinstance(moment, datetime) else None,
+        )
+
+    def start_backup(self, label: str) -> Lsn:
+        """Begin a non-exclusive backup with an immediate checkpoint; return its start LSN."""
+        return Lsn.parse(str(self._value(self._dialect.start_backup, label)))
+
+    def stop_backup(self) -> BackupEnd:
+        """End the backup without waiting for the archiver."""
+        lsn, label, tablespace_map = map(str, self._row(self._dialect.stop_backup))
+        return BackupEnd(
+            stop_lsn=Lsn.parse(lsn),
+            first_segment=parse_label(label)[1],
+            label=label,
+            tablespace_map=tablespace_map,
+        )
+
+    def ping(self) -> None:
+        """Raise ServerError if the connection, and with it the backup, is lost."""
+        self._value("SELECT 1")
+
+    def _value(self, query: str, *parameters: object) -> object:
+        return self._row(query, *parameters)[0]
+
+    def _row(self, query: str, *parameters: object) -> tuple[object, ...]:
+        try:
+            row = self._connection.execute(query.encode(), parameters or None).fetchone()
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise ServerError(
+                f"the server refuses: {_first_line(error)}",
+                hint="Connect as a superuser, or grant the role EXECUTE on the backup functions, "
+                "pg_switch_wal and pg_create_restore_point, and make it a member of "
+                "pg_read_all_settings.",
+            ) from None
+        except psycopg.OperationalError as error:
+            raise ServerError(
+                f"the connection to the server is lost: {_first_line(error)}"
+            ) from None
+        except psycopg.Error as error:
+            raise ServerError(f"the server refuses: {_first_line(error)}") from None
+        assert row is not None, query
+        return row
+
+
+@contextmanager
+def connect() -> Iterator[Server]:
+    """Connect as libpq's environment says; leaving ends the session and any backup in it."""
+    try:
+        connection = psycopg.connect(
+            "", autocommit=True, application_name="pitr", connect_timeout=30, keepalives_idle=60
+        )
+    except psycopg.Error as error:
+        raise ServerError(
+            f"cannot connect to the server: {_first_line(error)}",
+            hint="Set PGHOST, PGPORT, PGUSER and PGDATABASE as for psql; psql must be able to "
+            "connect without a password prompt.",
+        ) from None
+    try:
+        connection.execute("SET statement_timeout = 0")
+        yield Server(connection)
+    finally:
+        connection.close()
+
+
+def _first_line(error: psycopg.Error) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,1 @@
+"""What is stored under which name, in WAL-G's layout, and how it is read back."""

@@ -1,0 +1,112 @@
+"""Where each file of a backup is stored, with its digest: `index.json.zst`.
+
+A part is a series of compressed frames. The index maps a file to its part and to its offset in the
+part's tar, and each part's frames to offsets on both sides, so one file needs one ranged read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from backup_core.errors import CorruptError
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexedFile:
+    """A regular file of the data directory; `path` is relative to it, `offset` in the part's tar.
+
+    Tablespace files have paths below `pg_tblspc/<oid>/`. `sha256` is of the stored content.
+    """
+
+    path: str
+    part: str
+    offset: int
+    size: int
+    mode: int
+    mtime: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexedPart:
+    """A tar partition; `frames` pairs each frame's offset in the object with that in the tar."""
+
+    name: str
+    stored_size: int
+    tar_size: int
+    sha256: str
+    frames: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupIndex:
+    """Everything that is in a backup; `wal_segment_size` in bytes."""
+
+    wal_segment_size: int
+    files: tuple[IndexedFile, ...]
+    directories: tuple[str, ...]
+    parts: tuple[IndexedPart, ...]
+
+
+def render_index(index: BackupIndex) -> Iterator[bytes]:
+    """Yield the index as JSON, a line a file, so that no more than a line is held."""
+    head = {"version": 1, "wal_segment_size": index.wal_segment_size}
+    yield json.dumps(head)[:-1].encode() + b', "parts": ['
+    yield from _rows(
+        [part.name, part.stored_size, part.tar_size, part.sha256, part.frames]
+        for part in index.parts
+    )
+    yield b'],\n"directories": ['
+    yield from _rows(index.directories)
+    yield b'],\n"files": ['
+    yield from _rows(
+        [file.path, file.part, file.offset, file.size, file.mode, file.mtime, file.sha256]
+        for file in index.files
+    )
+    yield b"]}\n"
+
+
+def _rows(rows: Iterable[object]) -> Iterator[bytes]:
+    for number, row in enumerate(rows):
+        yield (",\n" if number else "\n").encode() + json.dumps(row).encode()
+
+
+def parse_index(data: bytes, *, name: str) -> BackupIndex:
+    """Read an index; raises CorruptError naming the object."""
+    try:
+        document = json.loads(data)
+        if document["version"] != 1:
+            raise CorruptError(
+                f"{name} is an index of version {document['version']}, this pitr reads version 1",
+                hint="A newer pitr wrote this backup; restore it with that.",
+            )
+        return BackupIndex(
+            wal_segment_size=int(document["wal_segment_size"]),
+            files=tuple(_file(*row) for row in document["files"]),
+            directories=tuple(map(str, document["directories"])),
+            parts=tuple(_part(*row) for row in document["parts"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        raise CorruptError(f"{name} is not a readable backup index") from None
+
+
+def _file(
+    path: str, part: str, offset: int, size: int, mode: int, mtime: int, sha256: str
+) -> IndexedFile:
+    return IndexedFile(
+        path=path, part=part, offset=offset, size=size, mode=mode, mtime=mtime, sha256=sha256
+    )
+
+
+def _part(
+    name: str, stored_size: int, tar_size: int, sha256: str, frames: list[list[int]]
+) -> IndexedPart:
+    return IndexedPart(
+        name=name,
+        stored_size=stored_size,
+        tar_size=tar_size,
+        sha256=sha256,
+        frames=tuple((stored, tar) for stored, tar in frames),
+    )

@@ -1,0 +1,1 @@
+"""The verb backup-fetch."""

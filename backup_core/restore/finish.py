@@ -1,0 +1,119 @@
+"""From extracted files to a data directory that a server may start on.
+
+The order is the safety: everything else is durable before `global/pg_control` is renamed into
+place, and no server starts without that file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from backup_core.errors import PitrError
+from backup_core.postgres.manifest import ManifestFile, replace_file
+from backup_core.postgres.recovery import RecoveryConfig, quote_setting, rewrite_auto_conf
+from backup_core.restore.plan import TablespacePlacement
+
+_CONTROL = "global/pg_control"
+
+
+def link_tablespaces(data_dir: Path, placements: Sequence[TablespacePlacement]) -> None:
+    """Make the symbolic links of the tablespaces."""
+    for placement in placements:
+        link = data_dir / "pg_tblspc" / str(placement.oid)
+        link.parent.mkdir(exist_ok=True, mode=0o700)
+        link.symlink_to(placement.location)
+
+
+def map_tablespaces(tablespace_map: bytes, placements: Sequence[TablespacePlacement]) -> bytes:
+    """Give the server's tablespace_map the new locations.
+
+    Its lines are `oid location`, with backslashes before backslashes and newlines (9.6 to 14
+    escape newlines only, which is the same for locations without backslashes).
+    """
+    if not tablespace_map:
+        return b""
+    lines = [
+        f"{item.oid} ".encode()
+        + os.fsencode(item.location).replace(b"\\", b"\\\\").replace(b"\n", b"\\\n")
+        + b"\n"
+        for item in placements
+    ]
+    return b"".join(lines)
+
+
+def describe_map(manifest: bytes, tablespace_map: bytes) -> bytes:
+    """Let the restored backup_manifest describe the rewritten tablespace_map."""
+    return replace_file(
+        manifest,
+        ManifestFile(
+            path="tablespace_map",
+            size=len(tablespace_map),
+            modified=datetime.now(UTC),
+            sha256=sha256(tablespace_map).hexdigest(),
+        ),
+    )
+
+
+def write_recovery(data_dir: Path, config: RecoveryConfig) -> None:
+    """Write the recovery settings and the signal file for the backup's version."""
+    if config.signal == "recovery.conf":
+        lines = [f"{name} = {quote_setting(value)}\n" for name, value in config.settings]
+        write_file(data_dir / "recovery.conf", "".join(lines).encode())
+        return
+    auto_conf = data_dir / "postgresql.auto.conf"
+    existing = auto_conf.read_text() if auto_conf.exists() else ""
+    write_file(auto_conf, rewrite_auto_conf(existing, config.settings).encode())
+    write_file(data_dir / config.signal, b"")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a small file, readable by the owner only."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise PitrError(f"cannot write {path}: {error.strerror}") from None
+
+
+def make_durable(directories: Iterable[Path]) -> None:
+    """Flush the file systems that hold the directories: one barrier instead of a sync per file.
+
+    syncfs reports writeback errors since Linux 5.8 (syncfs(2)).
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    for directory in directories:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if libc.syncfs(descriptor) != 0:
+                code = ctypes.get_errno()
+                raise PitrError(
+                    f"cannot make {directory} durable: {os.strerror(code)}",
+                    hint="Check the file system; what was restored cannot be trusted.",
+                )
+        finally:
+            os.close(descriptor)
+
+
+def place_control(data_dir: Path, content: bytes) -> None:
+    """Write pg_control beside its place, make it durable, and rename it into place."""
+    final = data_dir / _CONTROL
+    temporary = final.with_name("pg_control.pitr-tmp")
+    write_file(temporary, content)
+    for path in (temporary, temporary.parent):
+        _fsync(path)
+    temporary.rename(final)
+    _fsync(final.parent)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,266 @@
+"""What a restore would do, decided before its first byte (pure).
+
+Each check answers one way in which restores go wrong in practice: the wrong backup for the target,
+a timeline that left the backup behind, WAL that is missing on the way, a directory that is in use,
+a disk that is too small. The plan that is shown is the plan that is carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backup_core.errors import NotFoundError, RefusedError, UsageError
+from backup_core.postgres.lsn import Lsn
+from backup_core.postgres.recovery import RecoveryTarget
+from backup_core.postgres.timeline import TimelineHistory
+from backup_core.postgres.wal import last_segment_before, segment_name, segment_of
+from backup_core.repository.catalog import Catalog
+from backup_core.repository.sentinel import Backup
+
+_SPARE = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalSpan:
+    """Segments of one timeline that recovery reads, by number, both ends included."""
+
+    timeline: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """A directory to be filled: what it is for, and what stands there now; sizes in bytes."""
+
+    path: Path
+    needed: int
+    free: int
+    filesystem: int
+    is_empty: bool
+    server_pid: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TablespacePlacement:
+    """Where a tablespace was, and where it goes."""
+
+    oid: int
+    original: str
+    location: str
+
+
+def choose_backup(catalog: Catalog, name: str | None, target: RecoveryTarget) -> Backup:
+    """The backup named, or the newest that ended before the target.
+
+    Raises NotFoundError, RefusedError for a backup that ended after the target, and UsageError if
+    only the operator can know which backup lies before the target.
+    """
+    if name is not None:
+        backup = catalog.named(name)
+        _check_ended_before(backup, target)
+        return backup
+    if target.xid is not None or target.name is not None:
+        raise UsageError(
+            "a transaction id or a restore point does not tell which backup lies before it",
+            hint="Name the backup; pitr backup-list shows when each ended.",
+        )
+    if not catalog.backups:
+        return catalog.named("LATEST")
+    suitable = [backup for backup in catalog.backups if _ended_before(backup, target)]
+    if not suitable:
+        first = catalog.backups[0]
+        raise RefusedError(
+            f"no backup ended before the target; the oldest, {first.name}, ended at "
+            f"{first.finish_time:%Y-%m-%d %H:%M:%S%z}, {first.finish_lsn}",
+            hint="Choose a later target.",
+        )
+    return suitable[-1]
+
+
+def _ended_before(backup: Backup, target: RecoveryTarget) -> bool:
+    if target.time is not None:
+        return backup.finish_time <= target.time
+    if target.lsn is not None:
+        return backup.finish_lsn <= target.lsn
+    return True
+
+
+def _check_ended_before(backup: Backup, target: RecoveryTarget) -> None:
+    if not _ended_before(backup, target):
+        raise RefusedError(
+            f"the target lies before the end of {backup.name}, which ended at "
+            f"{backup.finish_time:%Y-%m-%d %H:%M:%S%z}, {backup.finish_lsn}",
+            hint="Leave the name out to take the newest backup that ended before the target.",
+        )
+
+
+def check_timeline(backup: Backup, history: TimelineHistory) -> None:
+    """Raise RefusedError unless the timeline to be followed contains the whole backup."""
+    if not history.contains(backup.timeline, backup.finish_lsn):
+        raise RefusedError(
+            f"timeline {history.timeline} does not contain backup {backup.name}: it left timeline "
+            f"{backup.timeline} before the backup's end at {backup.finish_lsn}",
+            hint="Choose another backup, or --target-timeline current to stay on the backup's own "
+            "timeline.",
+        )
+
+
+def wal_goal(
+    backup: Backup, target: RecoveryTarget, backups: Sequence[Backup], history: TimelineHistory
+) -> Lsn | None:
+    """The LSN up to which WAL is needed (exclusive); None where it is needed to its very end.
+
+    A time is reached, at the latest, where a backup that began after it on the same history starts.
+    """
+    if target.immediate:
+        return backup.finish_lsn
+    if target.lsn is not None:
+        return Lsn(max(target.lsn + 1, backup.finish_lsn))
+    if target.time is None:
+        return None
+    later = [
+        other.start_lsn
+        for other in backups
+        if other.start_time > target.time
+        and other.start_lsn >= backup.finish_lsn
+        and history.contains(other.timeline, other.start_lsn)
+    ]
+    return min(later, default=None)
+
+
+def wal_spans(
+    backup: Backup,
+    history: TimelineHistory,
+    goal: Lsn | None,
+    archived: Mapping[int, int],
+    segment_size: int,
+) -> tuple[WalSpan, ...]:
+    """The segments on the way from the backup's start to the goal, timeline by timeline.
+
+    `archived` maps timelines to the highest segment archived on each. The segment in which a
+    timeline ends is read from its successor, which begins with a copy of it.
+    """
+    spans = []
+    position = backup.start_lsn
+    for timeline, end in _timelines_from(backup.timeline, history):
+        first = segment_of(position, segment_size)
+        if goal is not None and (end is None or goal <= end):
+            last = last_segment_before(goal, segment_size)
+        elif end is not None:
+            last = segment_of(end, segment_size) - 1
+        else:
+            last = archived.get(timeline, first - 1)
+            if backup.timeline == timeline:
+                last = max(last, last_segment_before(backup.finish_lsn, segment_size))
+        if last >= first:
+            spans.append(WalSpan(timeline=timeline, first=first, last=last))
+        if end is None or (goal is not None and goal <= end):
+            break
+        position = end
+    return tuple(spans)
+
+
+def _timelines_from(start: int, history: TimelineHistory) -> list[tuple[int, Lsn | None]]:
+    """Timelines from `start` to the history's own, each with its end; the last has none."""
+    ancestors: list[tuple[int, Lsn | None]] = [
+        (switch.timeline, switch.end) for switch in history.switches if switch.timeline >= start
+    ]
+    return [*ancestors, (history.timeline, None)]
+
+
+def missing_wal(
+    spans: Sequence[WalSpan], names: Collection[str], segment_size: int
+) -> tuple[str, ...]:
+    """The segments of the spans that the archive lacks."""
+    return tuple(
+        name
+        for span in spans
+        for number in range(span.first, span.last + 1)
+        if (name := segment_name(span.timeline, number, segment_size)) not in names
+    )
+
+
+def check_wal(backup: Backup, missing: Sequence[str]) -> None:
+    """Raise RefusedError if WAL is missing on the way to the target."""
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise RefusedError(
+            f"WAL segment {missing[0]}{more} on the way from {backup.name} to the target is not "
+            "in the repository",
+            hint="Look for it in pg_wal of the old primary and its standbys and push it. If you "
+            "know that the target lies before it, --force skips this check; the server stops at "
+            "the gap and does not promote.",
+        )
+
+
+def place_tablespaces(
+    backup: Backup, mapping: Mapping[str, str]
+) -> tuple[TablespacePlacement, ...]:
+    """Apply OLD=NEW to the backup's tablespaces, OLD being a location or an OID."""
+    used = set()
+    placements = []
+    for space in backup.tablespaces:
+        old = next((key for key in (space.location, str(space.oid)) if key in mapping), None)
+        used.add(old)
+        location = space.location if old is None else mapping[old]
+        if not Path(location).is_absolute():
+            raise UsageError(
+                f'tablespace {space.oid} cannot go to "{location}", which is not an absolute path'
+            )
+        placements.append(
+            TablespacePlacement(oid=space.oid, original=space.location, location=location)
+        )
+    if unknown := set(mapping) - used:
+        known = ", ".join(f"{space.oid} ({space.location})" for space in backup.tablespaces)
+        raise UsageError(
+            f'backup {backup.name} has no tablespace "{min(unknown)}"',
+            hint=f"It has: {known or 'none'}.",
+        )
+    return tuple(placements)
+
+
+def check_destinations(destinations: Sequence[Destination]) -> None:
+    """Raise RefusedError for a running server, a directory in use or too little space."""
+    for destination in destinations:
+        if destination.server_pid is not None:
+            raise RefusedError(
+                f"a server is running in {destination.path} (process {destination.server_pid})",
+                hint="Stop it, and move its data directory away; it may hold WAL that was never "
+                "archived.",
+            )
+        if not destination.is_empty:
+            raise RefusedError(
+                f"{destination.path} is not empty",
+                hint="Move its content away, do not delete it: its pg_wal may hold WAL that was "
+                "never archived. A tablespace can be put elsewhere by --tablespace-mapping.",
+            )
+    for filesystem in {destination.filesystem for destination in destinations}:
+        together = [item for item in destinations if item.filesystem == filesystem]
+        needed = sum(item.needed for item in together) + _SPARE
+        if needed > together[0].free:
+            raise RefusedError(
+                f"{together[0].path} has {together[0].free >> 20} MiB free, the restore needs "
+                f"{needed >> 20} MiB",
+                hint="Restore to another filesystem, or make room.",
+            )
+
+
+def target_timeline(
+    target: RecoveryTarget, backup: Backup, latest: int, timelines: Collection[int]
+) -> int:
+    """The number of the timeline to follow; raises NotFoundError if it has no history."""
+    wanted = target.timeline or "latest"
+    if wanted == "latest":
+        return latest
+    if wanted == "current":
+        return backup.timeline
+    number = int(wanted)
+    if number != 1 and number not in timelines:
+        raise NotFoundError(
+            f"timeline {number} has no history file in the repository",
+            hint="pitr wal-show lists the timelines there are.",
+        )
+    return number

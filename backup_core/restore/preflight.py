@@ -1,0 +1,171 @@
+"""The facts that a restore's plan is made from."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backup_core.errors import PitrError
+from backup_core.postgres.timeline import TimelineHistory
+from backup_core.postgres.wal import WalKind
+from backup_core.repository import layout
+from backup_core.repository.catalog import read_index
+from backup_core.repository.index import BackupIndex
+from backup_core.repository.sentinel import Backup
+from backup_core.repository.wal_archive import (
+    WalObject,
+    latest_timeline,
+    list_wal,
+    read_header,
+    read_history,
+)
+from backup_core.restore.plan import Destination, TablespacePlacement
+from backup_core.storage.base import Storage
+from backup_core.stream.compress import decode
+
+_SAMPLE = 8 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """The WAL listing of a repository, with what follows from it."""
+
+    objects: tuple[WalObject, ...]
+
+    @property
+    def timelines(self) -> set[int]:
+        """The timelines that have a history file."""
+        return {item.wal.timeline for item in self.objects if item.wal.kind is WalKind.HISTORY}
+
+    @property
+    def segments(self) -> tuple[WalObject, ...]:
+        """The whole segments."""
+        return tuple(item for item in self.objects if item.wal.kind is WalKind.SEGMENT)
+
+    def names(self) -> set[str]:
+        """The names of the whole segments."""
+        return {item.wal.name for item in self.segments}
+
+    def highest(self, segment_size: int) -> dict[int, int]:
+        """The highest segment number on each timeline."""
+        found: dict[int, int] = {}
+        for item in self.segments:
+            number = item.wal.segment_number(segment_size)
+            found[item.wal.timeline] = max(number, found.get(item.wal.timeline, 0))
+        return found
+
+    def latest_from(self, timeline: int) -> int:
+        """The timeline that a server follows as "latest", coming from `timeline`."""
+        return latest_timeline(self.timelines, timeline)
+
+
+def read_archive(storage: Storage) -> Archive:
+    """List the repository's WAL, once."""
+    return Archive(objects=tuple(list_wal(storage)))
+
+
+def read_segment_size(storage: Storage, archive: Archive, index: BackupIndex | None) -> int:
+    """The cluster's WAL segment size in bytes; raises PitrError if nothing tells it."""
+    if index is not None:
+        return index.wal_segment_size
+    if not archive.segments:
+        raise PitrError(
+            "the repository holds no WAL segment, so no backup in it can be restored",
+            hint="Check that archive_command writes to this repository.",
+        )
+    return read_header(storage, archive.segments[-1]).segment_size
+
+
+def load_history(storage: Storage, timeline: int) -> TimelineHistory:
+    """Read the history of the timeline to be followed."""
+    return read_history(storage, timeline)
+
+
+def load_index(storage: Storage, backup: Backup) -> BackupIndex | None:
+    """Read the backup's index, which backups of other tools lack."""
+    return read_index(storage, backup.name)
+
+
+def inspect_destinations(
+    data_dir: Path,
+    placements: Sequence[TablespacePlacement],
+    backup: Backup,
+    index: BackupIndex | None,
+) -> tuple[Destination, ...]:
+    """Look at the data directory and the tablespace locations that the restore would fill."""
+    sizes = _sizes(placements, backup, index)
+    pid = _server_pid(data_dir)
+    return (
+        _inspect(data_dir, sizes.get(None, 0), pid),
+        *(_inspect(Path(item.location), sizes.get(item.oid, 0), None) for item in placements),
+    )
+
+
+def _sizes(
+    placements: Sequence[TablespacePlacement], backup: Backup, index: BackupIndex | None
+) -> dict[int | None, int]:
+    if index is None:
+        return {None: max(backup.data_catalog_size, backup.uncompressed_size)}
+    oids = {item.oid for item in placements}
+    sizes: dict[int | None, int] = {}
+    for file in index.files:
+        parts = file.path.split("/", 2)
+        oid = int(parts[1]) if parts[0] == "pg_tblspc" and parts[1].isdecimal() else None
+        place = oid if oid in oids else None
+        sizes[place] = sizes.get(place, 0) + file.size
+    return sizes
+
+
+def _inspect(path: Path, needed: int, pid: int | None) -> Destination:
+    existing = path
+    while not existing.exists():
+        existing = existing.parent
+    try:
+        if path.exists() and not path.is_dir():
+            raise PitrError(f"{path} is not a directory", hint="Name a directory to restore into.")
+        space = os.statvfs(existing)
+        return Destination(
+            path=path,
+            needed=needed,
+            free=space.f_bavail * space.f_frsize,
+            filesystem=existing.stat().st_dev,
+            is_empty=not path.exists() or not any(path.iterdir()),
+            server_pid=pid,
+        )
+    except OSError as error:
+        raise PitrError(
+            f"cannot look into {path}: {error.strerror}",
+            hint="Run as the user that will own the data directory.",
+        ) from None
+
+
+def _server_pid(data_dir: Path) -> int | None:
+    """The postmaster that runs in a directory, if one does."""
+    try:
+        pid = int((data_dir / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, 0)
+    except PermissionError:
+        return pid
+    except (OSError, ValueError, IndexError):
+        return None
+    return pid
+
+
+def measure_rate(storage: Storage, name: str) -> float:
+    """Bytes a second, decoded, of one reader: measured on the beginning of the first partition."""
+    key = next((info.key for info in storage.list(layout.partitions(name))), None)
+    if key is None:
+        return 0.0
+    extension = key.rpartition(".")[2]
+    began = time.monotonic()
+    size = 0
+    for piece in decode(
+        storage.get(key), extension="" if extension == "tar" else extension, name=key
+    ):
+        size += len(piece)
+        if size >= _SAMPLE:
+            break
+    return size / max(time.monotonic() - began, 1e-6)

@@ -1,0 +1,1 @@
+"""Bytes on their way between a data directory and a store."""

@@ -1,0 +1,144 @@
+"""Tar archives as streams: headers to write, entries to read.
+
+Headers are the standard library's (USTAR, PAX where that is too small); its file interface is not
+used because it wants files, not generators. The reader takes what GNU tar, Go and Python write.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from backup_core.errors import CorruptError
+from backup_core.stream.chunks import ChunkReader
+
+BLOCK = 512
+END_OF_ARCHIVE = bytes(2 * BLOCK)
+
+_TYPES = {
+    tarfile.REGTYPE: "file",
+    tarfile.AREGTYPE: "file",
+    tarfile.DIRTYPE: "directory",
+}
+_MAX_EXTENSION = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class TarMember:
+    """One file or directory; `size` in bytes, `mtime` in whole seconds since the epoch."""
+
+    name: str
+    size: int = 0
+    mode: int = 0o600
+    mtime: int = 0
+    uid: int = 0
+    gid: int = 0
+    is_directory: bool = False
+
+
+def header(member: TarMember) -> bytes:
+    """The header blocks that precede a member's data."""
+    info = tarfile.TarInfo(member.name)
+    info.size = member.size
+    info.mode = member.mode
+    info.mtime = member.mtime
+    info.uid, info.gid = member.uid, member.gid
+    info.type = tarfile.DIRTYPE if member.is_directory else tarfile.REGTYPE
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def padding(size: int) -> bytes:
+    """The zeros that fill a member of `size` bytes up to whole blocks."""
+    return bytes(-size % BLOCK)
+
+
+def read_members(
+    chunks: Iterable[bytes], *, name: str
+) -> Iterator[tuple[TarMember, Iterator[memoryview]]]:
+    """Yield each member with its data, which must be used before the next member is asked for.
+
+    Raises CorruptError naming `name` for a damaged, cut off or trailing-garbage archive, and for
+    members that a data directory never holds (links, devices).
+    """
+    reader = ChunkReader(chunks, name=name)
+    while (block := reader.exactly(BLOCK)).strip(b"\0"):
+        member = _member(block, reader, name)
+        data = reader.pieces(member.size)
+        yield member, data
+        for _ in data:
+            pass
+        reader.exactly(-member.size % BLOCK)
+    for rest in reader.remainder():
+        if bytes(rest).strip(b"\0"):
+            raise CorruptError(f"{name} has data after the end of its tar archive")
+
+
+def _member(block: bytes, reader: ChunkReader, name: str) -> TarMember:
+    overrides: dict[str, str] = {}
+    while True:
+        info = _parse(block, name)
+        if info.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME):
+            overrides |= _extension(info, reader, name)
+            block = reader.exactly(BLOCK)
+            continue
+        break
+    kind = _TYPES.get(info.type)
+    if kind is None:
+        raise CorruptError(
+            f'{name} holds "{info.name}", which is neither a file nor a directory',
+            hint="Links and devices are not restored from an archive.",
+        )
+    size = 0 if kind == "directory" else _number(overrides.get("size"), info.size, name)
+    return TarMember(
+        name=overrides.get("path", info.name).rstrip("/") or "/",
+        size=size,
+        mode=info.mode & 0o7777,
+        mtime=int(info.mtime),
+        uid=info.uid,
+        gid=info.gid,
+        is_directory=kind == "directory",
+    )
+
+
+def _parse(block: bytes, name: str) -> tarfile.TarInfo:
+    try:
+        info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError as error:
+        raise CorruptError(f"{name} has a damaged tar header: {error}") from None
+    if info.size < 0:
+        raise CorruptError(f'{name} has a negative size for "{info.name}"')
+    return info
+
+
+def _extension(info: tarfile.TarInfo, reader: ChunkReader, name: str) -> dict[str, str]:
+    if info.size > _MAX_EXTENSION:
+        raise CorruptError(f"{name} has an extended tar header of {info.size} bytes")
+    data = reader.exactly(info.size)
+    reader.exactly(-info.size % BLOCK)
+    if info.type == tarfile.GNUTYPE_LONGNAME:
+        return {"path": data.rstrip(b"\0").decode("utf-8", "surrogateescape")}
+    return _pax_records(data, name)
+
+
+def _pax_records(data: bytes, name: str) -> dict[str, str]:
+    """Records are `length key=value newline`, the length counting itself (POSIX, pax)."""
+    records: dict[str, str] = {}
+    while data:
+        length, space, _ = data.partition(b" ")
+        if not space or not length.isdigit() or not len(length) + 2 < int(length) <= len(data):
+            raise CorruptError(f"{name} has a damaged extended tar header")
+        record, data = data[len(length) + 1 : int(length)], data[int(length) :]
+        key, equals, value = record.partition(b"=")
+        if not equals or not value.endswith(b"\n"):
+            raise CorruptError(f"{name} has a damaged extended tar header")
+        records[key.decode("utf-8", "replace")] = value[:-1].decode("utf-8", "surrogateescape")
+    return records
+
+
+def _number(text: str | None, default: int, name: str) -> int:
+    if text is None:
+        return default
+    if not text.isdecimal() or len(text) > 20:
+        raise CorruptError(f'{name} has a member of size "{text}"')
+    return int(text)
