@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from backup_core.backup.documents import corrupt_pages_document, files_metadata, manifest
@@ -110,7 +110,7 @@ class Copy:
             start_lsn=start,
             finish_lsn=end.stop_lsn,
             start_time=started,
-            finish_time=datetime.now(UTC),
+            finish_time=end.stop_time,
             pg_version=self._server.version,
             system_identifier=self._control.system_identifier,
             hostname=socket.gethostname(),

@@ -8,7 +8,6 @@ backup exist, is written after everything else.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from backup_core.backup.copy import Copy
@@ -22,7 +21,7 @@ from backup_core.postgres.wal import segment_name, segment_of
 from backup_core.repository import layout
 from backup_core.repository.identity import claim_repository
 from backup_core.repository.lock import backup_lock
-from backup_core.repository.sentinel import Backup, render_sentinel
+from backup_core.repository.sentinel import Backup, format_time, render_sentinel
 from backup_core.storage.base import Storage
 
 
@@ -54,8 +53,8 @@ def push_backup(
         progress.step("prove that archiving works")
         prove_archiving(storage, server, control, options.archive_timeout)
         progress.step("start the backup")
-        started = datetime.now(UTC)
-        start_lsn = server.start_backup(f"pitr {started:%Y-%m-%dT%H:%M:%SZ}")
+        started = server.clock()
+        start_lsn = server.start_backup(f"pitr {format_time(started)}")
         timeline = server.checkpoint_timeline()
         first = segment_of(start_lsn, control.wal_segment_size)
         name = layout.backup_name(segment_name(timeline, first, control.wal_segment_size))

@@ -25,8 +25,9 @@ def prove_archiving(storage: Storage, server: Server, control: ControlFile, time
     size = control.wal_segment_size
     if server.in_recovery():
         number = segment_of(server.replay_lsn(), size) - 1
-        wanted = segment_name(server.checkpoint_timeline(), number, size)
-        _wait(storage, server, [wanted], timeout)
+        if number > 0:  # the first segment there is has number 1
+            wanted = segment_name(server.checkpoint_timeline(), number, size)
+            _wait(storage, server, [wanted], timeout)
         return
     if server.setting("archive_mode") == "off":
         raise RefusedError(

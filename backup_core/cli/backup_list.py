@@ -8,18 +8,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from backup_core.cli.options import add_common, load_settings, open_repository
-from backup_core.cli.output import duration, moment, size, table
+from backup_core.cli.output import duration, size, table
 from backup_core.repository.catalog import Catalog, read_catalog
 from backup_core.repository.sentinel import Backup
 
 UNREADABLE = 6
-_HEADS = [
-    *("name", "started", "finished", "took", "start LSN", "finish LSN", "stored", "raw", "ratio"),
-    *("PG", "host", "permanent", "state"),
-]
+_RIGHT = [3, 5, 6, 7]
 _MOST_DAYS = 7
 
 
@@ -44,12 +41,20 @@ def _print(catalog: Catalog) -> None:
     if not catalog.backups:
         print("there is no backup")
     else:
-        for line in table(_HEADS, list(_rows(catalog.backups)), right=[3, 6, 7, 8]):
+        for line in table(_heads(), list(_rows(catalog.backups)), right=_RIGHT):
             print(line)
     for broken in catalog.unreadable:
         print(f"UNREADABLE {broken.name}: {broken.reason}")
     for name in catalog.unfinished:
         print(f"unfinished {name}: it has no sentinel; it is running or was interrupted")
+
+
+def _heads() -> list[str]:
+    zone = f"{datetime.now().astimezone():%Z}"
+    return [
+        *("name", f"started ({zone})", "finished", "took", "LSN", "stored", "raw", "ratio"),
+        *("PG", "host", "permanent", "state"),
+    ]
 
 
 def _rows(backups: tuple[Backup, ...]) -> Iterator[list[str] | str]:
@@ -65,11 +70,10 @@ def _row(backup: Backup) -> list[str]:
     ratio = backup.uncompressed_size / backup.compressed_size if backup.compressed_size else 0
     return [
         backup.name,
-        moment(backup.start_time),
-        moment(backup.finish_time),
+        f"{backup.start_time.astimezone():%Y-%m-%d %H:%M:%S}",
+        _finished(backup),
         duration(backup.finish_time - backup.start_time),
-        str(backup.start_lsn),
-        str(backup.finish_lsn),
+        f"{backup.start_lsn}..{backup.finish_lsn}",
         size(backup.compressed_size),
         size(backup.uncompressed_size),
         f"{ratio:.1f}",
@@ -78,6 +82,13 @@ def _row(backup: Backup) -> list[str]:
         "yes" if backup.permanent else "no",
         state(backup),
     ]
+
+
+def _finished(backup: Backup) -> str:
+    """The date is told only where it is another than that of the start."""
+    start, finish = backup.start_time.astimezone(), backup.finish_time.astimezone()
+    same_day = start.date() == finish.date()
+    return f"{finish:%H:%M:%S}" if same_day else f"{finish:%Y-%m-%d %H:%M:%S}"
 
 
 def _between(one: Backup, two: Backup) -> Iterator[str]:

@@ -1,36 +1,71 @@
-"""How a restored server is told where to stop, for each major version (pure).
+"""From a recovery target to the settings and the signal file that make a server recover to it.
 
-9.6 to 11 read recovery.conf; from 12 on the same names are settings, a signal file starts recovery,
-and a leftover recovery.conf keeps the server from starting (manual, section 19.5.5 and 19.5.6).
+Pure: others write the files. Until 11 the settings stand in recovery.conf, whose presence starts
+recovery; since 12 they are ordinary settings and an empty signal file starts it (manual, section
+19.5 "Write Ahead Log", and appendix O.1). The restore command decides what a failed fetch means:
+the server takes exit codes 1 to 125 for the end of the archive and promotes, so only codes that
+were chosen for it pass; everything else, a missing program included, stops recovery.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Literal
 
 from backup_core.errors import UsageError
 from backup_core.postgres.lsn import Lsn
 
-_SIGNAL_FILES_SINCE = 12
-_STALE = re.compile(
-    r"recovery_target\w*|restore_command|recovery_end_command|archive_cleanup_command"
-    r"|recovery_min_apply_delay|promote_trigger_file",
-    re.IGNORECASE,
+Action = Literal["pause", "promote", "shutdown"]
+Signal = Literal["recovery.signal", "standby.signal", "recovery.conf"]
+Settings = tuple[tuple[str, str], ...]
+
+AUTO_CONF_HEADER = "# Recovery settings written by pitr backup-fetch."
+AUTO_CONF_NOTE = "# disabled by pitr backup-fetch: "
+
+_ACTIONS = ("pause", "promote", "shutdown")
+_FIRST_WITH_SIGNAL_FILES = 12
+_FIRST_WITH_TARGET_LSN = 10
+_FIRST_NORMAL_XID = 3
+_XID_LIMIT = 1 << 32
+_MAX_NAME_BYTES = 63
+
+# Each names a target by itself; the server refuses to start when two are set.
+_TARGET_SETTINGS = (
+    "recovery_target",
+    "recovery_target_lsn",
+    "recovery_target_name",
+    "recovery_target_time",
+    "recovery_target_xid",
 )
-_SETTING = re.compile(r"\s*([A-Za-z_][\w.$]*)")
-_HEADER = "# Recovery, set up by pitr backup-fetch"
-_COMMENT = "# before pitr backup-fetch: "
+# What an earlier restore or a life as a standby may have left in postgresql.auto.conf.
+_LEFTOVERS = {
+    *_TARGET_SETTINGS,
+    "archive_cleanup_command",
+    "promote_trigger_file",
+    "recovery_end_command",
+    "recovery_min_apply_delay",
+    "recovery_target_action",
+    "recovery_target_inclusive",
+    "recovery_target_timeline",
+    "restore_command",
+    "standby_mode",
+    "trigger_file",
+}
+_CONF_NAME = re.compile(r"[ \t\r\f\v]*([A-Za-z_][A-Za-z0-9_$]*)(?![A-Za-z0-9_$.\u0080-\U0010ffff])")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveryTarget:
-    """Where recovery stops: at most one of time (timezone-aware), lsn, xid, name and immediate.
+    """Where recovery stops; with no target, at the end of the archived WAL.
 
-    `timeline` is "latest", "current" or a number; `action` is pause, promote or shutdown.
+    At most one of time, lsn, xid, name and immediate. A time without a zone is local. `inclusive`
+    concerns time, lsn and xid. `timeline` is "latest", "current" or a decimal number; None means
+    latest. `action` None leaves the server's default, to pause. Raises UsageError if it makes no
+    sense (manual, section 19.5.6 "Recovery Target").
     """
 
     time: datetime | None = None
@@ -40,47 +75,36 @@ class RecoveryTarget:
     immediate: bool = False
     inclusive: bool = True
     timeline: str | None = None
-    action: str | None = None
+    action: Action | None = None
 
     def __post_init__(self) -> None:
-        given = [value for value in (self.time, self.lsn, self.xid, self.name) if value is not None]
-        if len(given) + self.immediate > 1:
-            raise UsageError(
-                "there can be only one recovery target",
-                hint="Choose one of --target-time, --target-lsn, --target-xid, --target-name and "
-                "--target immediate.",
-            )
-        if self.xid is not None and not 3 <= self.xid < 1 << 32:
-            raise UsageError(
-                f"{self.xid} cannot be a transaction id",
-                hint="It is a number from 3 to 4294967295, as pg_waldump and xmin show it.",
-            )
-        if self.name is not None and not 0 < len(self.name.encode()) < 64:
-            raise UsageError("the name of a restore point has 1 to 63 bytes")
-        if self.timeline not in (None, "latest", "current") and not self._is_number():
-            raise UsageError(
-                f'"{self.timeline}" is not a timeline', hint="Give latest, current or a number."
-            )
+        """Refuse what the server would refuse, or would silently ignore."""
+        if self.time is not None and self.time.tzinfo is None:
+            object.__setattr__(self, "time", self.time.astimezone())
+        _check_single(self)
+        _check_xid(self.xid)
+        _check_name(self.name)
+        _check_timeline(self.timeline)
+        _check_action(self)
 
     @property
     def is_set(self) -> bool:
-        """Tell whether recovery is to stop before the end of the WAL."""
-        values = (self.time, self.lsn, self.xid, self.name)
-        return self.immediate or any(value is not None for value in values)
-
-    def _is_number(self) -> bool:
-        return self.timeline is not None and self.timeline.isdecimal() and int(self.timeline) > 0
+        """Whether recovery is to stop before the end of the WAL."""
+        return bool(_target_settings(self))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveryConfig:
-    """The file that starts recovery and the settings that go with it.
+    """What makes a restored server recover; values are unquoted.
 
-    Settings stand in that file if it is recovery.conf, in postgresql.auto.conf otherwise.
+    `settings` belong into the file named by `signal` if that is recovery.conf, else into
+    postgresql.auto.conf beside an empty file of that name. `server_settings` belong into
+    postgresql.auto.conf always: before 12, recovery.conf does not take them.
     """
 
-    signal: str
-    settings: tuple[tuple[str, str], ...]
+    signal: Signal
+    settings: Settings
+    server_settings: Settings = ()
 
 
 def recovery_files(
@@ -92,94 +116,194 @@ def recovery_files(
     archive_mode_off: bool,
     primary_conninfo: str | None = None,
 ) -> RecoveryConfig:
-    """Decide file and settings for a major version (9 stands for 9.6).
+    """Decide the recovery settings for a server of `major` (9 stands for 9.6).
 
-    Raises UsageError for what that version cannot do.
+    Raises UsageError for a target that this version does not know.
     """
-    old = major < _SIGNAL_FILES_SINCE
-    if old and archive_mode_off:
-        raise UsageError(
-            "before version 12, archive_mode cannot be set by a restore",
-            hint="Set archive_mode = off in postgresql.conf before starting the server.",
+    server = _server_settings(target, archive_mode_off=archive_mode_off)
+    conninfo = () if primary_conninfo is None else (("primary_conninfo", primary_conninfo),)
+    common = (("restore_command", restore_command), *conninfo)
+    if major < _FIRST_WITH_SIGNAL_FILES:
+        return RecoveryConfig(
+            signal="recovery.conf",
+            settings=(*common, *_recovery_conf(major, target, standby=standby)),
+            server_settings=server,
         )
-    settings = [("restore_command", restore_command), *_target_settings(target, emptied=not old)]
-    settings.append(("recovery_target_timeline", _timeline(target, old=old)))
-    if target.action is not None:
-        settings.append(("recovery_target_action", target.action))
-    if primary_conninfo is not None:
-        settings.append(("primary_conninfo", primary_conninfo))
-    if old:
-        settings.append(("standby_mode", "on" if standby else "off"))
-        named = tuple((name, value) for name, value in settings if value)
-        return RecoveryConfig(signal="recovery.conf", settings=named)
+    return RecoveryConfig(
+        signal="standby.signal" if standby else "recovery.signal",
+        settings=(*common, *server, *_recovery_settings(target)),
+    )
+
+
+def _recovery_conf(major: int, target: RecoveryTarget, *, standby: bool) -> Settings:
+    """Only what is asked for: an empty value is an error there, and "current" has no name."""
+    if target.lsn is not None and major < _FIRST_WITH_TARGET_LSN:
+        raise UsageError(
+            "PostgreSQL 9.6 cannot recover to an LSN",
+            hint="Choose a time, a transaction id or a restore point.",
+        )
+    settings = [("standby_mode", "on")] if standby else []
+    if (timeline := _timeline(target)) != "current":
+        settings.append(("recovery_target_timeline", timeline))
+    if target.is_set:
+        settings += [*_how_to_stop(target), *_target_settings(target)]
+    return tuple(settings)
+
+
+def _recovery_settings(target: RecoveryTarget) -> Settings:
+    """Every recovery_target setting, so that none in postgresql.conf has a say.
+
+    The target itself is last: the server refuses to set any other after it, even to nothing.
+    """
+    chosen = _target_settings(target)
+    names = [name for name, _ in chosen]
+    return (
+        ("recovery_target_timeline", _timeline(target)),
+        *_how_to_stop(target),
+        *((name, "") for name in _TARGET_SETTINGS if name not in names),
+        *chosen,
+    )
+
+
+def _server_settings(target: RecoveryTarget, *, archive_mode_off: bool) -> Settings:
+    """Without hot_standby the server shuts down where it should pause."""
+    settings = [("hot_standby", "on")] if target.is_set and _action(target) == "pause" else []
     if archive_mode_off:
         settings.append(("archive_mode", "off"))
-    if target.action in (None, "pause") and target.is_set:
-        settings.append(("hot_standby", "on"))
-    signal = "standby.signal" if standby else "recovery.signal"
-    return RecoveryConfig(signal=signal, settings=tuple(settings))
+    return tuple(settings)
 
 
-def _target_settings(target: RecoveryTarget, *, emptied: bool) -> list[tuple[str, str]]:
-    """All targets but the chosen one are emptied: one left in postgresql.conf would be a second."""
+def _target_settings(target: RecoveryTarget) -> Settings:
+    """The settings that name a target, without a zone's ambiguity; one, or none."""
+    time = None if target.time is None else target.time.astimezone(UTC).isoformat(sep=" ")
     values = {
-        "recovery_target": "immediate" if target.immediate else "",
-        "recovery_target_time": target.time.isoformat(sep=" ") if target.time else "",
-        "recovery_target_lsn": "" if target.lsn is None else str(target.lsn),
-        "recovery_target_xid": "" if target.xid is None else str(target.xid),
-        "recovery_target_name": target.name or "",
+        "recovery_target_time": time,
+        "recovery_target_lsn": None if target.lsn is None else str(target.lsn),
+        "recovery_target_xid": None if target.xid is None else str(target.xid),
+        "recovery_target_name": target.name,
+        "recovery_target": "immediate" if target.immediate else None,
     }
-    inclusive = ("recovery_target_inclusive", "on" if target.inclusive else "off")
-    chosen = [(name, value) for name, value in values.items() if value]
-    unset = [(name, value) for name, value in values.items() if not value] if emptied else []
-    return [*unset, *chosen, inclusive]
+    return tuple((name, value) for name, value in values.items() if value is not None)
 
 
-def _timeline(target: RecoveryTarget, *, old: bool) -> str:
-    """Before 12, "current" is the default and has no name."""
-    timeline = target.timeline or "latest"
-    return "" if old and timeline == "current" else timeline
+def _how_to_stop(target: RecoveryTarget) -> Settings:
+    return (
+        ("recovery_target_inclusive", "on" if target.inclusive else "off"),
+        ("recovery_target_action", _action(target)),
+    )
 
 
-def restore_command(program: Sequence[str], *, extra_arguments: Sequence[str] = ()) -> str:
-    """The restore_command that runs our wal-fetch.
+def _action(target: RecoveryTarget) -> Action:
+    return target.action or "pause"
 
-    Of its exit codes only 0 (delivered), 74 (proved absent) and 75 (a standby tries again) reach
-    the server; any other, a missing program's included, becomes 200, which stops recovery instead
-    of promoting.
+
+def _timeline(target: RecoveryTarget) -> str:
+    return target.timeline or "latest"
+
+
+def rewrite_auto_conf(existing: str, settings: Iterable[tuple[str, str]]) -> str:
+    """Add settings to the text of a postgresql.auto.conf; everything else stays byte for byte.
+
+    Earlier lines with the same names, and recovery settings left by an earlier restore, become
+    comments that say so; primary_conninfo is left alone unless it is among the settings. Raises
+    UsageError for a value that cannot be written.
     """
-    words = [*program, "wal-fetch", *extra_arguments]
-    quoted = " ".join(shlex.quote(word).replace("%", "%%") for word in words)
-    return f'{quoted} "%f" "%p"; rc=$?; case $rc in 0|74|75) exit $rc;; *) exit 200;; esac'
+    added = tuple(settings)
+    disabled = _LEFTOVERS | {name for name, _ in added}
+    lines = [_disable(line, disabled) for line in existing.split("\n")]
+    kept = "\n".join(lines)
+    if kept and not kept.endswith("\n"):
+        kept += "\n"
+    ours = "".join(f"{name} = {quote_setting(value)}\n" for name, value in added)
+    return f"{kept}{AUTO_CONF_HEADER}\n{ours}"
+
+
+def _disable(line: str, names: set[str]) -> str:
+    """Comment a line out if it sets one of the names; a setting never spans lines."""
+    match = _CONF_NAME.match(line)
+    if match is None or match[1].lower() not in names:
+        return line
+    return AUTO_CONF_NOTE + line
 
 
 def quote_setting(value: str) -> str:
-    """A value as postgresql.conf and recovery.conf read it (guc-file.l); raises UsageError."""
-    if "\n" in value or "\r" in value or "\0" in value:
-        raise UsageError(f"a setting cannot hold a line break: {value!r}")
-    doubled = value.replace("\\", "\\\\").replace("'", "''")
-    return f"'{doubled}'"
+    """Quote a value for PostgreSQL's configuration files; raises UsageError for a newline in it.
 
-
-def rewrite_auto_conf(existing: str, settings: Sequence[tuple[str, str]]) -> str:
-    """Append settings to a postgresql.auto.conf, commenting out what would speak against them.
-
-    That is each earlier line for one of them, and every recovery setting of an earlier restore.
-    Everything else stays byte for byte.
+    Both quotes and backslashes are doubled (manual, section 20.1.2, and guc-file.l).
     """
-    names = {name.lower() for name, _ in settings}
-    lines = [_kept(line, names) for line in existing.splitlines(keepends=True)]
-    if lines and not lines[-1].endswith("\n"):
-        lines.append("\n")
-    ours = [f"{name} = {quote_setting(value)}\n" for name, value in settings]
-    return "".join([*lines, f"{_HEADER}\n", *ours])
+    if "\n" in value or "\0" in value:
+        raise UsageError(
+            f"a setting's value cannot hold a newline or a NUL: {value!r}",
+            hint="Put a command of several lines into a script.",
+        )
+    escaped = value.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"
 
 
-def _kept(line: str, names: set[str]) -> str:
-    match = _SETTING.match(line)
-    if match is None:
-        return line
-    name = match[1].lower()
-    if name in names or _STALE.fullmatch(name):
-        return _COMMENT + line
-    return line
+def restore_command(program: Sequence[str], *, extra_arguments: Iterable[str] = ()) -> str:
+    """The restore_command that runs `program` (words, unquoted) with wal-fetch and the arguments.
+
+    Exit codes 0 (delivered), 74 (proven absent) and 75 (trouble that a standby waits out) pass to
+    the server; any other becomes 200, at which it stops instead of promoting (manual, section
+    26.3.5 "Recovering Using a Continuous Archive Backup").
+    """
+    words = shlex.join([*program, "wal-fetch", *extra_arguments]).replace("%", "%%")
+    return f'{words} "%f" "%p"; rc=$?; case $rc in 0|74|75) exit $rc;; *) exit 200;; esac'
+
+
+def _check_single(target: RecoveryTarget) -> None:
+    given = [
+        name.removeprefix("recovery_target").lstrip("_") or "immediate"
+        for name, _ in _target_settings(target)
+    ]
+    if len(given) > 1:
+        raise UsageError(
+            f"only one recovery target is possible, not {' and '.join(given)}",
+            hint="Keep the one that says best where to stop.",
+        )
+    if not target.inclusive and not {"time", "lsn", "xid"}.intersection(given):
+        raise UsageError(
+            "only a time, an LSN or a transaction id can be excluded",
+            hint="Give one of these as the recovery target, or leave the exclusion out.",
+        )
+
+
+def _check_xid(xid: int | None) -> None:
+    if xid is not None and not _FIRST_NORMAL_XID <= xid < _XID_LIMIT:
+        raise UsageError(
+            f"{xid} is not a transaction id",
+            hint="It lies between 3 and 4294967295; take an xid8 modulo 4294967296.",
+        )
+
+
+def _check_name(name: str | None) -> None:
+    if name is not None and not 1 <= len(name.encode()) <= _MAX_NAME_BYTES:
+        raise UsageError(
+            f'"{name}" is not the name of a restore point',
+            hint=f"Names that pg_create_restore_point takes have 1 to {_MAX_NAME_BYTES} bytes.",
+        )
+
+
+def _check_timeline(timeline: str | None) -> None:
+    if timeline in (None, "latest", "current"):
+        return
+    if not re.fullmatch(r"[1-9][0-9]{0,9}", timeline or "") or int(timeline or 0) >= 1 << 32:
+        raise UsageError(
+            f'"{timeline}" is not a timeline',
+            hint="Give latest, current or the timeline's number in decimal digits.",
+        )
+
+
+def _check_action(target: RecoveryTarget) -> None:
+    if target.action is None:
+        return
+    if target.action not in _ACTIONS:
+        raise UsageError(
+            f'"{target.action}" is not a recovery target action',
+            hint=f"Give one of {', '.join(_ACTIONS)}.",
+        )
+    if target.action != "promote" and not target.is_set:
+        raise UsageError(
+            f"the server cannot {target.action} at a recovery target that is not given",
+            hint="Give a recovery target, or leave the action out.",
+        )

@@ -20,6 +20,7 @@ from backup_core.postgres.lsn import Lsn
 
 _START = re.compile(r"^START WAL LOCATION: (\S+) \(file ([0-9A-F]{24})\)$", re.MULTILINE)
 _OLDEST = 90600
+_IDLE_SESSION_TIMEOUT = 140000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +67,13 @@ class ArchiverStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class BackupEnd:
-    """What the server hands over at the end of a backup, to be stored byte for byte."""
+    """What the server hands over at the end of a backup, to be stored byte for byte.
+
+    `stop_time` is the server's: a recovery target before it may lie inside the backup.
+    """
 
     stop_lsn: Lsn
+    stop_time: datetime
     first_segment: str
     label: str
     tablespace_map: str
@@ -94,6 +99,12 @@ class Server:
     def major(self) -> int:
         """The major version; 9 stands for 9.6."""
         return self.version // 10000
+
+    def stay(self) -> None:
+        """Lift the limits that could end the session, and the backup with it."""
+        self._value("SELECT set_config('statement_timeout', '0', false)")
+        if self.version >= _IDLE_SESSION_TIMEOUT:
+            self._value("SELECT set_config('idle_session_timeout', '0', false)")
 
     def in_recovery(self) -> bool:
         """Tell whether the server is a standby."""
@@ -148,10 +159,17 @@ class Server:
         lsn, label, tablespace_map = map(str, self._row(self._dialect.stop_backup))
         return BackupEnd(
             stop_lsn=Lsn.parse(lsn),
+            stop_time=self.clock(),
             first_segment=parse_label(label)[1],
             label=label,
             tablespace_map=tablespace_map,
         )
+
+    def clock(self) -> datetime:
+        """The server's time now, by which commits are stamped."""
+        moment = self._value("SELECT clock_timestamp()")
+        assert isinstance(moment, datetime)
+        return moment
 
     def ping(self) -> None:
         """Raise ServerError if the connection, and with it the backup, is lost."""
@@ -194,12 +212,13 @@ def connect() -> Iterator[Server]:
             "connect without a password prompt.",
         ) from None
     try:
-        connection.execute("SET statement_timeout = 0")
-        yield Server(connection)
+        server = Server(connection)
+        server.stay()
+        yield server
     finally:
         connection.close()
 
 
 def _first_line(error: psycopg.Error) -> str:
-    lines = str(error).strip().splitlines()
+    lines = str(error).removeprefix("connection is bad: ").strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -63,12 +63,17 @@ def write_recovery(data_dir: Path, config: RecoveryConfig) -> None:
     """Write the recovery settings and the signal file for the backup's version."""
     if config.signal == "recovery.conf":
         lines = [f"{name} = {quote_setting(value)}\n" for name, value in config.settings]
-        write_file(data_dir / "recovery.conf", "".join(lines).encode())
-        return
+        write_file(data_dir / config.signal, "".join(lines).encode())
+        _add_settings(data_dir, config.server_settings)
+    else:
+        _add_settings(data_dir, config.settings)
+        write_file(data_dir / config.signal, b"")
+
+
+def _add_settings(data_dir: Path, settings: Sequence[tuple[str, str]]) -> None:
     auto_conf = data_dir / "postgresql.auto.conf"
-    existing = auto_conf.read_text() if auto_conf.exists() else ""
-    write_file(auto_conf, rewrite_auto_conf(existing, config.settings).encode())
-    write_file(data_dir / config.signal, b"")
+    existing = os.fsdecode(auto_conf.read_bytes()) if auto_conf.exists() else ""
+    write_file(auto_conf, os.fsencode(rewrite_auto_conf(existing, settings)))
 
 
 def write_file(path: Path, content: bytes) -> None:

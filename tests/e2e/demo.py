@@ -39,7 +39,8 @@ class Story:
     """Tells what happens: rules and spinners on a terminal, a line a step elsewhere."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False)
+        width = None if sys.stdout.isatty() else 120
+        self.console = Console(highlight=False, width=width)
         self._began = time.monotonic()
         self._number = 0
 

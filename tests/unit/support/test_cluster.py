@@ -36,6 +36,14 @@ def test_a_started_server_answers(make_cluster: MakeCluster) -> None:
     assert cluster.scalar("SELECT '100%'") == "100%"
 
 
+@pytest.mark.postgres(12, 13, 14, 15, 16, 17, 18)
+def test_every_supported_major_is_there(make_cluster: MakeCluster, binaries: Binaries) -> None:
+    """The marker's majors are real servers, and a client program reaches each of them."""
+    cluster = make_cluster()
+    version = cluster.run("psql", "-Atc", "SHOW server_version_num").stdout
+    assert int(version) // 10000 == binaries.major
+
+
 def test_the_server_listens_on_its_socket_only(make_cluster: MakeCluster) -> None:
     """Servers side by side need no ports of the machine."""
     cluster = make_cluster(settings={"listen_addresses": "*"})
