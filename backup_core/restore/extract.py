@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +16,10 @@ from backup_core.errors import CorruptError, PitrError
 from backup_core.repository.index import IndexedFile
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
+from backup_core.stream.parallel import run_all
 from backup_core.stream.tar import TarMember, read_members
 
 _PG_TBLSPC = "pg_tblspc"
-
-
-class _AbandonedError(Exception):
-    """Raised in a worker whose restore has failed elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,29 +57,13 @@ def extract_parts(storage: Storage, keys: Sequence[str], options: ExtractOptions
     Raises CorruptError for content that is not what the backup's index says, and PitrError when a
     file cannot be written. The first error ends all workers.
     """
-    cancelled = threading.Event()
-    written: set[str] = set()
-
-    def advance(size: int) -> None:
-        if cancelled.is_set():
-            raise _AbandonedError
-        options.advance(size)
-
-    def extract(key: str) -> set[str]:
-        return set(_extract_part(storage, key, options, advance))
-
-    with ThreadPoolExecutor(options.workers, thread_name_prefix="extract") as pool:
-        pending = {pool.submit(extract, key) for key in keys}
-        try:
-            while pending:
-                done, pending = wait(pending, timeout=1, return_when=FIRST_EXCEPTION)
-                for future in done:
-                    written |= future.result()
-        except BaseException:
-            cancelled.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-    return written
+    written = run_all(
+        lambda key, advance: set(_extract_part(storage, key, options, advance)),
+        keys,
+        workers=options.workers,
+        advance=options.advance,
+    )
+    return set().union(*written)
 
 
 def read_small_part(storage: Storage, key: str) -> dict[str, tuple[TarMember, bytes]]:
