@@ -9,7 +9,6 @@ a failure that came later than the plan, the directory holds no pg_control and c
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -195,19 +194,12 @@ def _restore_command(
         extra += ["--config", str(args.config.absolute())]
     if not loaded.origins["repository"].startswith("/") or args.config is None:
         extra += ["--repository", loaded.settings.repository]
-    if has_target(target) and planned.backup.major < _KEEPS_TARGET and not args.standby:
+    if target.is_set and planned.backup.major < _KEEPS_TARGET and not args.standby:
         extra.append("--demand")
     return restore_command([_program()], extra_arguments=extra)
-
-
-def has_target(target: RecoveryTarget) -> bool:
-    """Tell whether recovery is to stop before the end of the WAL."""
-    return target.immediate or any(
-        value is not None for value in (target.time, target.lsn, target.xid, target.name)
-    )
 
 
 def _program() -> str:
     """The pitr that runs now, by a path that the server finds too."""
     beside = Path(sys.executable).with_name("pitr")
-    return str(beside) if beside.exists() else shlex.quote(str(Path(sys.argv[0]).absolute()))
+    return str(beside if beside.exists() else Path(sys.argv[0]).absolute())

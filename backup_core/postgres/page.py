@@ -21,7 +21,7 @@ _SHIFT = np.uint32(17)
 _LANES = 32
 _ROW = _LANES * 4
 _BATCH = 1024
-_SEEDS = np.array(
+SEEDS = np.array(
     [
         *(0x5B1F36E9, 0xB8525960, 0x02AB50AA, 0x1DE66D2A, 0x79FF467A, 0x9BB9F8A3, 0x217E7CD2),
         *(0x83E13D2C, 0xF8D4474F, 0xE39EB970, 0x42C6AE16, 0x993216FA, 0x7B093B5D, 0x98DAFF3C),
@@ -105,7 +105,7 @@ def _bad_page(block: int, header: np.void) -> BadPage:
 def _checksums(rows: npt.NDArray[np.void], first_block: int) -> _Words:
     """The checksums of pages, given as arrays of their rows and numbered from `first_block`."""
     pages = len(rows)
-    state = np.tile(_SEEDS, pages)
+    state = np.tile(SEEDS, pages)
     row = np.empty_like(state)
     scratch = np.empty_like(state)
     gathered = row.view(rows.dtype)
