@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from backup_core.errors import (
     AlreadyExistsError,
+    CorruptError,
     NotFoundError,
     PitrError,
     UsageError,
@@ -31,9 +32,9 @@ from backup_core.postgres.wal import (
 )
 from backup_core.repository import layout
 from backup_core.repository.identity import check_identity, claim_repository, load_identity
-from backup_core.repository.wal_archive import find_wal, read_wal
+from backup_core.repository.wal_archive import WalObject, find_wal, read_wal
 from backup_core.storage.base import Storage
-from backup_core.stream.chunks import CHUNK_SIZE, ChunkReader
+from backup_core.stream.chunks import CHUNK_SIZE
 from backup_core.stream.compress import EXTENSIONS, encode
 
 
@@ -100,7 +101,10 @@ def _check_text(wal: WalName, path: Path, content: bytes) -> None:
     except UnicodeDecodeError:
         raise WalHeaderError(f"{path} is not the text file that its name says") from None
     if wal.kind is WalKind.HISTORY:
-        parse_history(text, wal.timeline)
+        if not parse_history(text, wal.timeline).switches:
+            raise WalHeaderError(
+                f"{path} is empty: it names no ancestor of timeline {wal.timeline}"
+            )
     elif not text.startswith("START WAL LOCATION: "):
         raise WalHeaderError(f"{path} is not a backup history file")
 
@@ -135,9 +139,7 @@ def _store(
             found = find_wal(storage, wal.name)
             if found is None:
                 raise
-    file.seek(0)
-    reader = ChunkReader(read_wal(storage, found), name=found.key)
-    _compare(reader, file, size, found.key, wal.name)
+    _check_same(storage, found, file, size)
     return PushResult(name=wal.name, key=found.key, size=size, stored_size=0, already_archived=True)
 
 
@@ -153,13 +155,11 @@ def _read(file: BinaryIO, size: int, name: str) -> Iterator[memoryview]:
         yield view[:count]
 
 
-def _compare(stored: ChunkReader, file: BinaryIO, size: int, key: str, name: str) -> None:
+def _check_same(storage: Storage, found: WalObject, file: BinaryIO, size: int) -> None:
+    name, key = found.wal.name, found.key
     try:
-        same = all(stored.exactly(len(piece)) == piece for piece in _read(file, size, name))
-        same = same and next(stored.remainder(), None) is None
-    except WalHeaderError:
-        raise
-    except PitrError as error:
+        same = _is_same(read_wal(storage, found), file, size)
+    except CorruptError as error:
         raise WalConflictError(
             f"{name} is archived already as {key}, which cannot be read back: {error.message}",
             hint=f"Keep {name}; find out what damaged the stored object, then move it away.",
@@ -170,3 +170,12 @@ def _compare(stored: ChunkReader, file: BinaryIO, size: int, key: str, name: str
             hint="Two servers may be archiving to one prefix, for example an old primary beside "
             "its promoted standby. Stop the wrong one, or give it a prefix of its own.",
         )
+
+
+def _is_same(stored: Iterator[bytes], file: BinaryIO, size: int) -> bool:
+    position = 0
+    for piece in stored:
+        if os.pread(file.fileno(), len(piece), position) != piece:
+            return False
+        position += len(piece)
+    return position == size

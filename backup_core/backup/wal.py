@@ -14,6 +14,7 @@ from backup_core.repository.wal_archive import find_wal, list_wal, missing
 from backup_core.storage.base import Storage
 
 _POLL = 0.2
+_ARCHIVE_LIBRARY = 150000
 
 
 def prove_archiving(storage: Storage, server: Server, control: ControlFile, timeout: float) -> None:
@@ -29,14 +30,24 @@ def prove_archiving(storage: Storage, server: Server, control: ControlFile, time
             wanted = segment_name(server.checkpoint_timeline(), number, size)
             _wait(storage, server, [wanted], timeout)
         return
+    _check_settings(server)
+    end = server.switch_wal("pitr backup-push")
+    name = segment_name(server.checkpoint_timeline(), last_segment_before(end, size), size)
+    _wait(storage, server, [name], timeout)
+
+
+def _check_settings(server: Server) -> None:
     if server.setting("archive_mode") == "off":
         raise RefusedError(
             "archive_mode is off: a backup without its WAL cannot be restored",
             hint="Set archive_mode = on and archive_command = 'pitr wal-push %p', and restart.",
         )
-    end = server.switch_wal("pitr backup-push")
-    name = segment_name(server.checkpoint_timeline(), last_segment_before(end, size), size)
-    _wait(storage, server, [name], timeout)
+    library = server.version >= _ARCHIVE_LIBRARY and server.setting("archive_library")
+    if not library and not server.setting("archive_command"):
+        raise RefusedError(
+            "archive_command is empty: a backup without its WAL cannot be restored",
+            hint="Set archive_command = 'pitr wal-push %p' and reload the configuration.",
+        )
 
 
 def wait_for_wal(

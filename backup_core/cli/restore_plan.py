@@ -8,6 +8,7 @@ from backup_core.cli.output import duration, moment, size
 from backup_core.postgres.recovery import RecoveryConfig
 from backup_core.postgres.wal import segment_name
 from backup_core.restore.fetch import RestorePlan
+from backup_core.restore.plan import WalSpan
 
 
 def print_plan(planned: RestorePlan, recovery: RecoveryConfig | None, *, workers: int) -> None:
@@ -44,14 +45,16 @@ def _estimate(planned: RestorePlan, workers: int) -> str:
 
 
 def _wal(planned: RestorePlan) -> list[str]:
-    lines = []
-    for span in planned.wal:
-        first = segment_name(span.timeline, span.first, planned.segment_size)
-        last = segment_name(span.timeline, span.last, planned.segment_size)
-        count = span.last - span.first + 1
-        lines.append(f"WAL         {first} to {last}: {count} segments")
-    lines.extend(f"MISSING WAL {name}" for name in planned.missing_wal)
-    return lines
+    return [
+        *(f"WAL         {_span(span, planned.segment_size)}" for span in planned.wal),
+        *(f"MISSING WAL {_span(span, planned.segment_size)}" for span in planned.missing_wal),
+    ]
+
+
+def _span(span: WalSpan, segment_size: int) -> str:
+    first = segment_name(span.timeline, span.first, segment_size)
+    last = segment_name(span.timeline, span.last, segment_size)
+    return f"{first} to {last}: {span.count} segments"
 
 
 def _recovery(recovery: RecoveryConfig | None) -> list[str]:

@@ -190,7 +190,8 @@ class Server:
             ) from None
         except psycopg.OperationalError as error:
             raise ServerError(
-                f"the connection to the server is lost: {_first_line(error)}"
+                f"the connection to the server is lost: {_first_line(error)}",
+                hint="Whatever ran on it has ended with it; the server's log says why. Try again.",
             ) from None
         except psycopg.Error as error:
             raise ServerError(f"the server refuses: {_first_line(error)}") from None

@@ -51,7 +51,7 @@ class RestorePlan:
     tablespaces: tuple[plan.TablespacePlacement, ...]
     destinations: tuple[plan.Destination, ...]
     wal: tuple[plan.WalSpan, ...]
-    missing_wal: tuple[str, ...]
+    missing_wal: tuple[plan.WalSpan, ...]
     segment_size: int
     parts: tuple[str, ...]
     stored_size: int
@@ -89,10 +89,11 @@ def plan_restore(storage: Storage, request: RestoreRequest) -> RestorePlan:
     plan.check_timeline(backup, history)
     goal = plan.wal_goal(backup, request.target, catalog.backups, history)
     wal = plan.wal_spans(backup, history, goal, archive.highest(segment_size), segment_size)
-    missing = plan.missing_wal(wal, archive.names(), segment_size)
+    missing = plan.missing_wal(wal, archive.numbers(segment_size))
     if not request.force:
-        plan.check_wal(backup, missing)
+        plan.check_wal(backup, missing, segment_size)
     placements = plan.place_tablespaces(backup, request.tablespace_mapping)
+    plan.check_locations(request.data_dir, placements)
     destinations = preflight.inspect_destinations(request.data_dir, placements, backup, index)
     plan.check_destinations(destinations)
     parts = _list_parts(storage, backup, index)
@@ -108,7 +109,7 @@ def plan_restore(storage: Storage, request: RestoreRequest) -> RestorePlan:
         parts=tuple(parts),
         stored_size=sum(parts.values()),
         restored_size=sum(item.needed for item in destinations),
-        rate=preflight.measure_rate(storage, backup.name),
+        rate=preflight.measure_rate(storage, next(iter(parts))),
         warnings=_warnings(backup, index),
         index=index,
     )

@@ -7,8 +7,9 @@ a disk that is too small. The plan that is shown is the plan that is carried out
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os.path import normpath
 from pathlib import Path
 
 from backup_core.errors import NotFoundError, RefusedError, UsageError
@@ -24,11 +25,16 @@ _SPARE = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class WalSpan:
-    """Segments of one timeline that recovery reads, by number, both ends included."""
+    """Consecutive segments of one timeline, by number, both ends included."""
 
     timeline: int
     first: int
     last: int
+
+    @property
+    def count(self) -> int:
+        """How many segments it spans."""
+        return self.last - self.first + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,24 +178,34 @@ def _timelines_from(start: int, history: TimelineHistory) -> list[tuple[int, Lsn
 
 
 def missing_wal(
-    spans: Sequence[WalSpan], names: Collection[str], segment_size: int
-) -> tuple[str, ...]:
-    """The segments of the spans that the archive lacks."""
-    return tuple(
-        name
-        for span in spans
-        for number in range(span.first, span.last + 1)
-        if (name := segment_name(span.timeline, number, segment_size)) not in names
-    )
+    spans: Sequence[WalSpan], archived: Mapping[int, Collection[int]]
+) -> tuple[WalSpan, ...]:
+    """The parts of the spans that the archive lacks; `archived` has its segments by timeline.
+
+    The effort depends on what is archived only: a target may lie any distance beyond it.
+    """
+    return tuple(gap for span in spans for gap in _gaps(span, archived.get(span.timeline, ())))
 
 
-def check_wal(backup: Backup, missing: Sequence[str]) -> None:
+def _gaps(span: WalSpan, present: Collection[int]) -> Iterator[WalSpan]:
+    wanted = span.first
+    for number in sorted(number for number in present if span.first <= number <= span.last):
+        if number > wanted:
+            yield replace(span, first=wanted, last=number - 1)
+        wanted = number + 1
+    if wanted <= span.last:
+        yield replace(span, first=wanted)
+
+
+def check_wal(backup: Backup, missing: Sequence[WalSpan], segment_size: int) -> None:
     """Raise RefusedError if WAL is missing on the way to the target."""
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        first = segment_name(missing[0].timeline, missing[0].first, segment_size)
+        count = sum(gap.count for gap in missing)
+        more = f" and {count - 1} more" if count > 1 else ""
         raise RefusedError(
-            f"WAL segment {missing[0]}{more} on the way from {backup.name} to the target is not "
-            "in the repository",
+            f"WAL segment {first}{more} on the way from {backup.name} to the target is not in the "
+            "repository",
             hint="Look for it in pg_wal of the old primary and its standbys and push it. If you "
             "know that the target lies before it, --force skips this check; the server stops at "
             "the gap and does not promote.",
@@ -220,6 +236,29 @@ def place_tablespaces(
             hint=f"It has: {known or 'none'}.",
         )
     return tuple(placements)
+
+
+def check_locations(data_dir: Path, placements: Sequence[TablespacePlacement]) -> None:
+    """Raise UsageError if tablespaces share a place with each other or with the data directory.
+
+    The server accepts a tablespace inside its data directory, but no base backup can tell it from
+    the directory's own files.
+    """
+    taken: dict[Path, int] = {}
+    for placement in placements:
+        location = Path(normpath(placement.location))
+        if location.is_relative_to(normpath(data_dir)):
+            raise UsageError(
+                f"tablespace {placement.oid} cannot go to {location}, which is inside the data "
+                "directory",
+                hint="Choose a directory beside it with --tablespace-mapping.",
+            )
+        if location in taken:
+            raise UsageError(
+                f"tablespaces {taken[location]} and {placement.oid} cannot both go to {location}",
+                hint="Give each a directory of its own with --tablespace-mapping.",
+            )
+        taken[location] = placement.oid
 
 
 def check_destinations(destinations: Sequence[Destination]) -> None:

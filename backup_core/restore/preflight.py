@@ -11,7 +11,6 @@ from pathlib import Path
 from backup_core.errors import PitrError
 from backup_core.postgres.timeline import TimelineHistory
 from backup_core.postgres.wal import WalKind
-from backup_core.repository import layout
 from backup_core.repository.catalog import read_index
 from backup_core.repository.index import BackupIndex
 from backup_core.repository.sentinel import Backup
@@ -45,17 +44,16 @@ class Archive:
         """The whole segments."""
         return tuple(item for item in self.objects if item.wal.kind is WalKind.SEGMENT)
 
-    def names(self) -> set[str]:
-        """The names of the whole segments."""
-        return {item.wal.name for item in self.segments}
+    def numbers(self, segment_size: int) -> dict[int, set[int]]:
+        """The numbers of the whole segments on each timeline."""
+        found: dict[int, set[int]] = {}
+        for item in self.segments:
+            found.setdefault(item.wal.timeline, set()).add(item.wal.segment_number(segment_size))
+        return found
 
     def highest(self, segment_size: int) -> dict[int, int]:
         """The highest segment number on each timeline."""
-        found: dict[int, int] = {}
-        for item in self.segments:
-            number = item.wal.segment_number(segment_size)
-            found[item.wal.timeline] = max(number, found.get(item.wal.timeline, 0))
-        return found
+        return {timeline: max(found) for timeline, found in self.numbers(segment_size).items()}
 
     def latest_from(self, timeline: int) -> int:
         """The timeline that a server follows as "latest", coming from `timeline`."""
@@ -154,11 +152,8 @@ def _server_pid(data_dir: Path) -> int | None:
     return pid
 
 
-def measure_rate(storage: Storage, name: str) -> float:
-    """Bytes a second, decoded, of one reader: measured on the beginning of the first partition."""
-    key = next((info.key for info in storage.list(layout.partitions(name))), None)
-    if key is None:
-        return 0.0
+def measure_rate(storage: Storage, key: str) -> float:
+    """Bytes a second, decoded, of one reader: measured on the beginning of a large partition."""
     extension = key.rpartition(".")[2]
     began = time.monotonic()
     size = 0

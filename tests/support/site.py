@@ -1,7 +1,8 @@
 """A repository, a cluster that archives into it, and the commands an operator runs between them."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -9,7 +10,8 @@ from typing import Any
 
 from tests.support.cluster import Cluster
 from tests.support.environment import pitr_program
-from tests.support.fixtures import MakeCluster, Pitr
+from tests.support.fixtures import MakeCluster, Pitr, cluster_maker, pitr_runner
+from tests.support.postgres import Binaries, find_binaries
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,7 @@ class Site:
         folder = self.repository / "basebackups_005"
         return sorted(path.name.removesuffix(suffix) for path in folder.glob(f"*{suffix}"))
 
-    def restore(
-        self, *args: str | Path, name: str = "restored", start: bool = True
-    ) -> Cluster:
+    def restore(self, *args: str | Path, name: str = "restored", start: bool = True) -> Cluster:
         """Restore into `base / name`, verify the directory by stock pg_verifybackup, start it."""
         self.run("backup-fetch", self.base / name, *args)
         restored = self.make_cluster(adopt=self.base / name, start=False)
@@ -76,6 +76,17 @@ class Site:
         return self.pitr(*args, env=self.environ | dict(env or {}), check=check, timeout=timeout)
 
 
+@contextmanager
+def open_site(base: Path, binaries: Binaries | None = None) -> Iterator[Site]:
+    """A site of its own below `base`, for what the tests of a module share."""
+    repository = base / "repository"
+    repository.mkdir()
+    with cluster_maker(base, binaries or find_binaries()) as make_cluster:
+        yield Site(
+            base=base, repository=repository, pitr=pitr_runner(base), make_cluster=make_cluster
+        )
+
+
 def archive_everything(cluster: Cluster) -> str:
     """Finish the current segment and wait until it is archived; return its name."""
     point = "pg_create_restore_point('archive everything')"
@@ -83,6 +94,11 @@ def archive_everything(cluster: Cluster) -> str:
     name = str(cluster.scalar("SELECT pg_walfile_name(pg_switch_wal())"))
     cluster.wait_until(f"SELECT last_archived_wal >= '{name}' FROM pg_stat_archiver", timeout=60)
     return name
+
+
+def paused(cluster: Cluster) -> None:
+    """Wait until recovery has reached its target and pauses there."""
+    cluster.wait_until("SELECT pg_is_wal_replay_paused()", timeout=60)
 
 
 def promoted(cluster: Cluster) -> None:

@@ -1,0 +1,1 @@
+"""Speed and memory of pitr beside pgBackRest, measured on the same data in the same run."""
