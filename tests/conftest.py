@@ -9,8 +9,8 @@ from hypothesis import settings
 from tests.support.fixtures import MakeCluster, Pitr, cluster_maker, pitr_runner
 from tests.support.postgres import Binaries, find_binaries
 
-# a loaded machine must not turn a correct property into a failure
-settings.register_profile("pitr", deadline=None)
+# a loaded machine must not turn a correct property into a failure, nor tests write into the checkout
+settings.register_profile("pitr", deadline=None, database=None)
 settings.load_profile("pitr")
 
 

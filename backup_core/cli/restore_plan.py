@@ -60,7 +60,8 @@ def _span(span: WalSpan, segment_size: int) -> str:
 def _recovery(recovery: RecoveryConfig | None) -> list[str]:
     if recovery is None:
         return ["recovery    left to you (--no-recovery-config)"]
+    settings = (*recovery.settings, *recovery.server_settings)
     return [
         f"recovery    {recovery.signal}",
-        *(f"            {name} = {value}" for name, value in recovery.settings if value),
+        *(f"            {name} = {value}" for name, value in settings if value),
     ]

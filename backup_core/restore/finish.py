@@ -15,7 +15,12 @@ from pathlib import Path
 
 from backup_core.errors import PitrError
 from backup_core.postgres.manifest import ManifestFile, replace_file
-from backup_core.postgres.recovery import RecoveryConfig, quote_setting, rewrite_auto_conf
+from backup_core.postgres.recovery import (
+    RecoveryConfig,
+    Settings,
+    quote_setting,
+    rewrite_auto_conf,
+)
 from backup_core.restore.plan import TablespacePlacement
 
 _CONTROL = "global/pg_control"
@@ -63,17 +68,18 @@ def write_recovery(data_dir: Path, config: RecoveryConfig) -> None:
     """Write the recovery settings and the signal file for the backup's version."""
     if config.signal == "recovery.conf":
         lines = [f"{name} = {quote_setting(value)}\n" for name, value in config.settings]
-        write_file(data_dir / config.signal, "".join(lines).encode())
-        _add_settings(data_dir, config.server_settings)
-    else:
-        _add_settings(data_dir, config.settings)
-        write_file(data_dir / config.signal, b"")
+        write_file(data_dir / "recovery.conf", "".join(lines).encode())
+        _add_to_auto_conf(data_dir, config.server_settings)
+        return
+    _add_to_auto_conf(data_dir, config.settings)
+    write_file(data_dir / config.signal, b"")
 
 
-def _add_settings(data_dir: Path, settings: Sequence[tuple[str, str]]) -> None:
-    auto_conf = data_dir / "postgresql.auto.conf"
-    existing = os.fsdecode(auto_conf.read_bytes()) if auto_conf.exists() else ""
-    write_file(auto_conf, os.fsencode(rewrite_auto_conf(existing, settings)))
+def _add_to_auto_conf(data_dir: Path, settings: Settings) -> None:
+    if settings:
+        auto_conf = data_dir / "postgresql.auto.conf"
+        existing = os.fsdecode(auto_conf.read_bytes()) if auto_conf.exists() else ""
+        write_file(auto_conf, os.fsencode(rewrite_auto_conf(existing, settings)))
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What a restored directory holds: what the server needs, nothing it would make anew, no leftovers."""
+"""What a restored directory holds: what the server needs, and nothing that it makes anew."""
 
 import json
 import re
@@ -88,7 +88,7 @@ def test_unlogged_tables_come_back_empty(site: Site) -> None:
 
 
 def test_temporary_files_are_left_out(site: Site) -> None:
-    """Neither sort files nor temporary tables nor what belongs to the running server comes along."""
+    """Sort files, temporary tables and what belongs to the running server stay behind."""
     cluster = site.cluster()
     sort_file = cluster.data_dir / "base" / "pgsql_tmp" / "pgsql_tmp123.0"
     sort_file.parent.mkdir(exist_ok=True)

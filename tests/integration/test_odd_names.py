@@ -1,0 +1,60 @@
+"""Directories may have any name: no quoting is left to chance between shell, server and pitr."""
+
+from dataclasses import replace
+from pathlib import Path
+from shlex import quote
+
+import pytest
+
+from tests.support.environment import pitr_program
+from tests.support.site import Site, archive_everything, check_indexes, promoted
+
+ODD_NAMES = [
+    "with spaces",
+    "it's \"quoted\"",
+    "100% %p %f %%",
+    "$HOME `id` \\ & ; #",
+    "Ünïcödé-日本",
+    "--repository",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_directories_with_odd_names_make_no_difference(site: Site, name: str) -> None:
+    """The whole way: archive, back up, restore, recover by the rendered restore_command."""
+    odd = replace(site, base=site.base / name, repository=site.base / name / f"repository {name}")
+    odd.repository.mkdir(parents=True)
+    cluster = odd.cluster(f"{name}/data {name}", settings={"archive_command": command_for(odd)})
+    odd.backup(cluster)
+    cluster.sql("CREATE TABLE t AS SELECT generate_series(1, 1000) AS n")
+    archive_everything(cluster)
+    cluster.kill()
+    restored = odd.restore("LATEST", name=f"restored {name}")
+    promoted(restored)
+    assert restored.scalar("SELECT count(*) FROM t") == 1000
+    check_indexes(restored)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_tablespaces_with_odd_names_make_no_difference(site: Site, name: str) -> None:
+    """Their locations pass through the backup's tablespace map and OLD=NEW."""
+    old, new = site.base / f"old {name}", site.base / f"new {name}"
+    old.mkdir()
+    cluster = site.cluster()
+    literal = str(old).replace("'", "''")
+    cluster.sql(f"CREATE TABLESPACE space LOCATION '{literal}'")
+    cluster.sql("CREATE TABLE t TABLESPACE space AS SELECT generate_series(1, 1000) AS n")
+    site.backup(cluster)
+    cluster.kill()
+    restored = site.restore("LATEST", "--tablespace-mapping", f"{old}={new}")
+    promoted(restored)
+    assert restored.scalar("SELECT count(*) FROM t") == 1000
+    assert restored.scalar("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE "
+                           "spcname = 'space'") == str(new)
+
+
+def command_for(site: Site) -> str:
+    """An archive_command for a repository of any name: quoted for the shell, then for the server."""
+    program: Path = pitr_program()
+    words = f"--repository {quote(str(site.repository))}".replace("%", "%%")
+    return f"{quote(str(program))} wal-push %p {words}"
