@@ -1,16 +1,16 @@
 """One tar partition on its way to the store: every byte is read once.
 
 read -> page checksums -> file digest -> tar -> compress -> object digest, pulled by the store. The
-stages share one buffer a worker and do their work in C without the interpreter's lock, so threads
-suffice. What is learned on the way is collected in a PartReport; a stream that is built again
-starts a fresh one.
+stages do their work in C without the interpreter's lock, so threads suffice. Frames are compressed
+independently of each other, so that one large file keeps several processors busy. What is learned
+on the way is collected in a PartReport; a stream that is built again starts a fresh one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from backup_core.backup.pages import PageLayout, SuspectPage, fill, suspect_pages
@@ -21,22 +21,26 @@ from backup_core.postgres.page import relation_segment
 from backup_core.repository.index import IndexedFile, IndexedPart
 from backup_core.stream import tar
 from backup_core.stream.chunks import CHUNK_SIZE
-from backup_core.stream.compress import encoder
+from backup_core.stream.compress import compress
 
 FRAME_SIZE = 4 << 20
+
+_Compress = Callable[[bytearray], tuple[int, bytes]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class UploadOptions:
     """What all partitions share; `pages` is None where checksums are not verified.
 
-    `checkpoint` is called with the bytes just read and may raise to abandon the partition.
+    `checkpoint` is called with the bytes just read and may raise to abandon the partition. `each`
+    does for frames what `map` does, perhaps several at once.
     """
 
     method: str
     level: int
     pages: PageLayout | None
     checkpoint: Callable[[int], None]
+    each: Callable[[_Compress, Iterable[bytearray]], Iterator[tuple[int, bytes]]] = map
 
 
 @dataclass(kw_only=True)
@@ -84,26 +88,32 @@ def compressed_tar(
     pieces: Iterator[bytes | memoryview], options: UploadOptions, report: PartReport
 ) -> Iterator[bytes]:
     """Compress tar pieces into frames of about 4 MiB, noting frames, sizes and digest."""
-    codec = encoder(options.method, level=options.level)
+
+    def compressed(frame: bytearray) -> tuple[int, bytes]:
+        return len(frame), compress(frame, method=options.method, level=options.level)
+
     digest = hashlib.sha256()
-    frame_end = 0
-    for piece in pieces:
-        if report.tar_size >= frame_end:
-            if report.tar_size:
-                yield from _stored(codec.end_frame(), digest, report)
-            report.frames.append((report.stored_size, report.tar_size))
-            frame_end = report.tar_size + FRAME_SIZE
-        report.tar_size += len(piece)
-        yield from _stored(codec.encode(piece), digest, report)
-    yield from _stored(codec.end_frame(), digest, report)
-    report.sha256 = digest.hexdigest()
-
-
-def _stored(data: bytes, digest: hashlib._Hash, report: PartReport) -> Iterator[bytes]:
-    if data:
+    start = 0
+    for size, data in options.each(compressed, _frames(pieces, report)):
+        report.frames.append((report.stored_size, start))
+        start += size
         digest.update(data)
         report.stored_size += len(data)
         yield data
+    report.sha256 = digest.hexdigest()
+
+
+def _frames(pieces: Iterable[bytes | memoryview], report: PartReport) -> Iterator[bytearray]:
+    """Copy the pieces together, for they share a buffer; each frame is a fresh one."""
+    frame = bytearray()
+    for piece in pieces:
+        report.tar_size += len(piece)
+        frame += piece
+        if len(frame) >= FRAME_SIZE:
+            yield frame
+            frame = bytearray()
+    if frame:
+        yield frame
 
 
 def _members(

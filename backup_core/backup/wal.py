@@ -13,7 +13,7 @@ from backup_core.postgres.wal import last_segment_before, segment_name, segment_
 from backup_core.repository.wal_archive import find_wal, list_wal, missing
 from backup_core.storage.base import Storage
 
-_POLL = 0.2
+_FIRST_POLL, _POLL = 0.02, 0.2
 _ARCHIVE_LIBRARY = 150000
 
 
@@ -87,11 +87,13 @@ def _wait(
     """Wait for the segments in their order, each arrival granting another `timeout` seconds."""
     for name in names:
         deadline = clock() + timeout
+        pause = _FIRST_POLL
         while find_wal(storage, name) is None:
             if clock() >= deadline:
                 raise _not_archived(server, storage, name, timeout)
             server.ping()
-            sleep(_POLL)
+            sleep(pause)
+            pause = min(pause * 1.5, _POLL)
 
 
 def _not_archived(server: Server, storage: Storage, name: str, timeout: float) -> ServerError:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from backup_core.backup.partition import Partition
 from backup_core.backup.upload import PartReport, UploadOptions, partition_stream
 from backup_core.postgres.datadir import DataDirectory
 from backup_core.repository import layout
 from backup_core.storage.base import Storage
-from backup_core.stream.parallel import run_all
+from backup_core.stream.parallel import in_order, run_all
+
+_FRAMES_AHEAD = 2
 
 
 def upload_partitions(
@@ -35,15 +39,18 @@ def upload_partitions(
         key = layout.partition(name, partition.name, extension)
         report = PartReport(name=key.rpartition("/")[2])
         held = directories if partition is partitions[0] else ()
-        checked = replace(options, checkpoint=advance)
+        checked = replace(
+            options, checkpoint=advance, each=partial(in_order, compressors, _FRAMES_AHEAD)
+        )
         storage.put(key, partition_stream(partition, held, checked, report), if_absent=True)
         return report
 
-    return run_all(
-        upload,
-        partitions,
-        workers=workers,
-        advance=options.checkpoint,
-        interval=alive_interval,
-        watch=watch,
-    )
+    with ThreadPoolExecutor(workers, thread_name_prefix="compressor") as compressors:
+        return run_all(
+            upload,
+            partitions,
+            workers=workers,
+            advance=options.checkpoint,
+            interval=alive_interval,
+            watch=watch,
+        )

@@ -138,7 +138,7 @@ def parse_manifest(data: bytes) -> Manifest:
 
     Raises CorruptError if its own checksum does not hold or it is not a manifest of this kind.
     """
-    _check_checksum(data)
+    check_manifest(data)
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
@@ -154,7 +154,8 @@ def parse_manifest(data: bytes) -> Manifest:
     )
 
 
-def _check_checksum(data: bytes) -> None:
+def check_manifest(data: bytes) -> None:
+    """Raise CorruptError unless a backup_manifest's own checksum holds."""
     begin = data.rfind(b"\n", 0, len(data) - 1) + 1
     match = _CHECKSUM_LINE.fullmatch(data, begin)
     if match is None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from backup_core.errors import CorruptError, NotFoundError, UsageError
-from backup_core.postgres.timeline import TimelineHistory, history_of_first, parse_history
 from backup_core.postgres.wal import (
     LONG_HEADER_SIZE,
     SegmentHeader,
@@ -21,6 +20,11 @@ from backup_core.postgres.wal import (
 from backup_core.repository import layout
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from backup_core.postgres.timeline import TimelineHistory
 
 EXTENSIONS = ("zst", "lz4", "lzma", "br", "gz", "lzo", "")
 _HEAD = 128 << 10
@@ -98,6 +102,8 @@ def read_header(storage: Storage, found: WalObject) -> SegmentHeader:
 
 def read_history(storage: Storage, timeline: int) -> TimelineHistory:
     """Read a timeline's history; raises NotFoundError if a timeline above 1 has none."""
+    from backup_core.postgres.timeline import history_of_first, parse_history
+
     if timeline == 1:
         return history_of_first()
     name = history_name(timeline)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from backup_core.errors import CorruptError, PitrError
 from backup_core.repository.index import IndexedFile
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
-from backup_core.stream.parallel import run_all
+from backup_core.stream.parallel import read_ahead, run_all
 from backup_core.stream.tar import TarMember, read_members
 
 _PG_TBLSPC = "pg_tblspc"
@@ -57,12 +58,13 @@ def extract_parts(storage: Storage, keys: Sequence[str], options: ExtractOptions
     Raises CorruptError for content that is not what the backup's index says, and PitrError when a
     file cannot be written. The first error ends all workers.
     """
-    written = run_all(
-        lambda key, advance: set(_extract_part(storage, key, options, advance)),
-        keys,
-        workers=options.workers,
-        advance=options.advance,
-    )
+    with ThreadPoolExecutor(options.workers, thread_name_prefix="decoder") as decoders:
+        written = run_all(
+            lambda key, advance: set(_extract_part(storage, key, options, advance, decoders)),
+            keys,
+            workers=options.workers,
+            advance=options.advance,
+        )
     return set().union(*written)
 
 
@@ -90,10 +92,14 @@ def check_digest(path: str, digest: str, files: Mapping[str, IndexedFile] | None
 
 
 def _extract_part(
-    storage: Storage, key: str, options: ExtractOptions, advance: Callable[[int], None]
+    storage: Storage,
+    key: str,
+    options: ExtractOptions,
+    advance: Callable[[int], None],
+    decoders: Executor,
 ) -> Iterator[str]:
     chunks = decode(storage.get(key), extension=_extension(key), name=key)
-    for member, data in read_members(chunks, name=key):
+    for member, data in read_members(read_ahead(decoders, chunks), name=key):
         path = member.name.strip("/")
         place = options.layout.locate(path)
         try:

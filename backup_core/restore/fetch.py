@@ -13,6 +13,7 @@ from pathlib import Path
 
 from backup_core.errors import CorruptError, NotFoundError, RefusedError
 from backup_core.postgres.recovery import RecoveryConfig, RecoveryTarget
+from backup_core.postgres.timeline import TimelineHistory
 from backup_core.repository import layout
 from backup_core.repository.catalog import read_catalog
 from backup_core.repository.index import BackupIndex, IndexedFile
@@ -59,6 +60,7 @@ class RestorePlan:
     rate: float
     warnings: tuple[str, ...]
     index: BackupIndex | None = field(repr=False)
+    manifest: bytes | None = field(repr=False)
 
 
 def plan_restore(storage: Storage, request: RestoreRequest) -> RestorePlan:
@@ -73,19 +75,27 @@ def plan_restore(storage: Storage, request: RestoreRequest) -> RestorePlan:
             hint="Run as the user that the server runs as: sudo -u postgres pitr backup-fetch ...",
         )
     catalog = read_catalog(storage)
-    backup = plan.choose_backup(catalog, request.backup, request.target)
+    archive = preflight.read_archive(storage)
+
+    def history_of(backup: Backup) -> TimelineHistory:
+        latest = archive.latest_from(backup.timeline)
+        timeline = plan.target_timeline(request.target, backup, latest, archive.timelines)
+        return preflight.load_history(storage, timeline)
+
+    backup = plan.choose_backup(
+        catalog,
+        request.backup,
+        request.target,
+        reachable=lambda backup: plan.is_on_timeline(backup, history_of(backup)),
+    )
     if backup.delta_from is not None:
         raise RefusedError(
             f"{backup.name} is a delta backup, which this version does not restore",
             hint="Restore it with the tool that took it, or choose a full backup.",
         )
     index = preflight.load_index(storage, backup)
-    archive = preflight.read_archive(storage)
     segment_size = preflight.read_segment_size(storage, archive, index)
-    timeline = plan.target_timeline(
-        request.target, backup, archive.latest_from(backup.timeline), archive.timelines
-    )
-    history = preflight.load_history(storage, timeline)
+    history = history_of(backup)
     plan.check_timeline(backup, history)
     goal = plan.wal_goal(backup, request.target, catalog.backups, history)
     wal = plan.wal_spans(backup, history, goal, archive.highest(segment_size), segment_size)
@@ -100,7 +110,7 @@ def plan_restore(storage: Storage, request: RestoreRequest) -> RestorePlan:
     return RestorePlan(
         data_dir=request.data_dir,
         backup=backup,
-        timeline=timeline,
+        timeline=history.timeline,
         tablespaces=placements,
         destinations=destinations,
         wal=wal,
@@ -112,6 +122,7 @@ def plan_restore(storage: Storage, request: RestoreRequest) -> RestorePlan:
         rate=preflight.measure_rate(storage, next(iter(parts))),
         warnings=_warnings(backup, index),
         index=index,
+        manifest=preflight.load_manifest(storage, backup) if index else None,
     )
 
 
@@ -148,7 +159,7 @@ def carry_out(
     _check_complete(planned.backup.name, files, written | set(small))
     step("set up recovery")
     finish.link_tablespaces(planned.data_dir, planned.tablespaces)
-    _write_label(storage, planned, small)
+    _write_label(planned, small)
     if recovery is not None:
         finish.write_recovery(planned.data_dir, recovery)
     step("make everything durable")
@@ -199,15 +210,15 @@ def _check_complete(name: str, files: Mapping[str, IndexedFile] | None, written:
         )
 
 
-def _write_label(storage: Storage, planned: RestorePlan, small: Mapping[str, bytes]) -> None:
+def _write_label(planned: RestorePlan, small: Mapping[str, bytes]) -> None:
     finish.write_file(planned.data_dir / "backup_label", small["backup_label"])
     original = small.get("tablespace_map", b"")
     tablespace_map = finish.map_tablespaces(original, planned.tablespaces)
     if tablespace_map:
         finish.write_file(planned.data_dir / "tablespace_map", tablespace_map)
-    if planned.index is None:
+    manifest = planned.manifest
+    if manifest is None:
         return
-    manifest = b"".join(storage.get(layout.manifest(planned.backup.name)))
     if tablespace_map != original:
         manifest = finish.describe_map(manifest, tablespace_map)
     finish.write_file(planned.data_dir / "backup_manifest", manifest)

@@ -7,7 +7,7 @@ a disk that is too small. The plan that is shown is the plan that is carried out
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os.path import normpath
 from pathlib import Path
@@ -58,8 +58,14 @@ class TablespacePlacement:
     location: str
 
 
-def choose_backup(catalog: Catalog, name: str | None, target: RecoveryTarget) -> Backup:
-    """The backup named, or the newest that ended before the target.
+def choose_backup(
+    catalog: Catalog,
+    name: str | None,
+    target: RecoveryTarget,
+    *,
+    reachable: Callable[[Backup], bool] = lambda _: True,
+) -> Backup:
+    """The backup named, or the newest that ended before the target on a reachable timeline.
 
     Raises NotFoundError, RefusedError for a backup that ended after the target, and UsageError if
     only the operator can know which backup lies before the target.
@@ -83,7 +89,7 @@ def choose_backup(catalog: Catalog, name: str | None, target: RecoveryTarget) ->
             f"{first.finish_time:%Y-%m-%d %H:%M:%S%z}, {first.finish_lsn}",
             hint="Choose a later target.",
         )
-    return suitable[-1]
+    return next(filter(reachable, reversed(suitable)), suitable[-1])
 
 
 def _ended_before(backup: Backup, target: RecoveryTarget) -> bool:
@@ -103,9 +109,14 @@ def _check_ended_before(backup: Backup, target: RecoveryTarget) -> None:
         )
 
 
+def is_on_timeline(backup: Backup, history: TimelineHistory) -> bool:
+    """Tell whether the timeline to be followed contains the whole backup."""
+    return history.contains(backup.timeline, backup.finish_lsn)
+
+
 def check_timeline(backup: Backup, history: TimelineHistory) -> None:
     """Raise RefusedError unless the timeline to be followed contains the whole backup."""
-    if not history.contains(backup.timeline, backup.finish_lsn):
+    if not is_on_timeline(backup, history):
         raise RefusedError(
             f"timeline {history.timeline} does not contain backup {backup.name}: it left timeline "
             f"{backup.timeline} before the backup's end at {backup.finish_lsn}",

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from backup_core.errors import PitrError
+from backup_core.errors import CorruptError, NotFoundError, PitrError
+from backup_core.postgres.manifest import check_manifest
 from backup_core.postgres.timeline import TimelineHistory
 from backup_core.postgres.wal import WalKind
+from backup_core.repository import layout
 from backup_core.repository.catalog import read_index
 from backup_core.repository.index import BackupIndex
 from backup_core.repository.sentinel import Backup
@@ -85,6 +87,19 @@ def load_history(storage: Storage, timeline: int) -> TimelineHistory:
 def load_index(storage: Storage, backup: Backup) -> BackupIndex | None:
     """Read the backup's index, which backups of other tools lack."""
     return read_index(storage, backup.name)
+
+
+def load_manifest(storage: Storage, backup: Backup) -> bytes:
+    """Read the backup's manifest; raises CorruptError if it is missing or damaged."""
+    key = layout.manifest(backup.name)
+    try:
+        data = b"".join(storage.get(key))
+    except NotFoundError:
+        raise CorruptError(
+            f"{key} is missing", hint="The stored backup is damaged; restore an older one."
+        ) from None
+    check_manifest(data)
+    return data
 
 
 def inspect_destinations(

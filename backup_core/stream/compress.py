@@ -33,6 +33,9 @@ class Encoder(Protocol):
     def end_frame(self) -> bytes:
         """Close the frame; the next chunk opens another that decodes on its own."""
 
+    def frame(self, data: bytes | bytearray) -> bytes:
+        """Make a frame of its own at once."""
+
 
 class _ZstdEncoder:
     def __init__(self, level: int) -> None:
@@ -47,6 +50,9 @@ class _ZstdEncoder:
     def end_frame(self) -> bytes:
         return self._compressor.flush(zstd.ZstdCompressor.FLUSH_FRAME)
 
+    def frame(self, data: bytes | bytearray) -> bytes:
+        return self._compressor.compress(data, zstd.ZstdCompressor.FLUSH_FRAME)
+
 
 class _NoEncoder:
     def encode(self, chunk: bytes | memoryview) -> bytes:
@@ -54,6 +60,9 @@ class _NoEncoder:
 
     def end_frame(self) -> bytes:
         return b""
+
+    def frame(self, data: bytes | bytearray) -> bytes:
+        return bytes(data)
 
 
 def encoder(method: str, *, level: int = 3) -> Encoder:
@@ -76,6 +85,11 @@ def encode(chunks: Iterable[bytes | memoryview], *, method: str, level: int) -> 
             yield ready
     if last := codec.end_frame():
         yield last
+
+
+def compress(data: bytes | bytearray, *, method: str, level: int) -> bytes:
+    """Compress data that is at hand into a frame of its own."""
+    return encoder(method, level=level).frame(data)
 
 
 def decode(chunks: Iterable[bytes], *, extension: str, name: str) -> Iterator[bytes]:

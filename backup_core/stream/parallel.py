@@ -7,8 +7,9 @@ Threads, not processes: reading, writing, digests and compression leave the inte
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -57,3 +58,34 @@ def run_all(
             pool.shutdown(cancel_futures=True)
             raise
     return [future.result() for future in futures]
+
+
+def in_order(
+    pool: Executor, ahead: int, work: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    """Yield `work(item)` for every item as `map` does, while up to `ahead` more are under way.
+
+    Items are drawn in the caller's thread, so at most `ahead + 1` of them are held.
+    """
+    pending: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def read_ahead(pool: Executor, items: Iterator[Item]) -> Iterator[Item]:
+    """Yield the same items, the next one being made while the last is used."""
+    future: Future[Item | None] = pool.submit(next, items, None)
+    try:
+        while (item := future.result()) is not None:
+            future = pool.submit(next, items, None)
+            yield item
+    finally:
+        wait([future])

@@ -1,6 +1,5 @@
 """`pitr wal-fetch` delivers, proves absence, or stops recovery: nothing in between promotes."""
 
-import os
 import shutil
 import subprocess
 import time
@@ -67,9 +66,7 @@ def test_a_file_is_delivered_byte_for_byte(site: Site, data_dir: Path, codec: st
     assert (data_dir / "pg_wal" / "RECOVERYXLOG").read_bytes() == content
 
 
-def test_the_end_of_a_healthy_archive_is_proven(
-    site: Site, data_dir: Path, archive: Path
-) -> None:
+def test_the_end_of_a_healthy_archive_is_proven(site: Site, data_dir: Path, archive: Path) -> None:
     """Nothing later is there, neither a segment nor a timeline: recovery may end."""
     assert "which is proved" in fetch(site, SECOND, ABSENT)
     fetch(site, "00000002.history", ABSENT)
@@ -108,7 +105,7 @@ def test_a_damaged_object_is_never_delivered(
     push(site, FIRST, segment())
     push(site, SECOND, segment(SECOND), WALG_COMPRESSION_METHOD="none")
     stored = next((site.repository / "wal_005").glob(f"{name}*"))
-    data = bytearray(stored.read_bytes())
+    data = stored.read_bytes()
     damaged = {
         "flipped": bytes([data[0] ^ 0x40]) + data[1:],
         "truncated": data[: len(data) // 2],
@@ -202,7 +199,7 @@ def test_a_destination_that_cannot_be_written_is_trouble(
 def test_a_mistake_in_the_command_never_ends_recovery(
     site: Site, data_dir: Path, archive: Path, arguments: tuple[str, ...]
 ) -> None:
-    """Usage errors of other programs end with 2, which a server takes for the end of the archive."""
+    """Most programs end with 2 then, which a server takes for the end of the archive."""
     done = site.run("wal-fetch", *arguments, check=False)
     assert done.returncode == TROUBLE
     complaint(done)
@@ -236,7 +233,9 @@ def test_a_killed_fetch_leaves_no_destination(site: Site, data_dir: Path) -> Non
 
 def run_restore_command(site: Site, program: Path, name: str) -> int:
     """Run a rendered restore_command as the server does, through the shell."""
-    command = restore_command([str(program)], extra_arguments=["--repository", str(site.repository)])
+    command = restore_command(
+        [str(program)], extra_arguments=["--repository", str(site.repository)]
+    )
     filled = command.replace("%f", name).replace("%p", "pg_wal/RECOVERYXLOG").replace("%%", "%")
     done = subprocess.run(
         filled, shell=True, cwd=site.base, env=clean_environ(), capture_output=True, check=False
@@ -263,4 +262,4 @@ def test_the_restore_command_turns_a_broken_program_into_trouble(
         program.write_text(f"#!{interpreter}\nexit 1\n")
         program.chmod(0o600 if breakage == "not executable" else 0o700)
     assert run_restore_command(site, program, FIRST) == TROUBLE
-    assert not os.listdir(data_dir / "pg_wal")
+    assert stored_files(data_dir / "pg_wal") == []

@@ -1,7 +1,6 @@
 """Directories may have any name: no quoting is left to chance between shell, server and pitr."""
 
 from dataclasses import replace
-from pathlib import Path
 from shlex import quote
 
 import pytest
@@ -9,14 +8,8 @@ import pytest
 from tests.support.environment import pitr_program
 from tests.support.site import Site, archive_everything, check_indexes, promoted
 
-ODD_NAMES = [
-    "with spaces",
-    "it's \"quoted\"",
-    "100% %p %f %%",
-    "$HOME `id` \\ & ; #",
-    "Ünïcödé-日本",
-    "--repository",
-]
+SHELL = "$HOME `id` \\ & ; # 100% %p %f %%"
+ODD_NAMES = [f'it\'s "quoted" {SHELL}', "--repository Ünïcödé-日本"]
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
@@ -35,26 +28,23 @@ def test_directories_with_odd_names_make_no_difference(site: Site, name: str) ->
     check_indexes(restored)
 
 
-@pytest.mark.parametrize("name", ODD_NAMES)
-def test_tablespaces_with_odd_names_make_no_difference(site: Site, name: str) -> None:
+def test_tablespaces_with_odd_names_make_no_difference(site: Site) -> None:
     """Their locations pass through the backup's tablespace map and OLD=NEW."""
-    old, new = site.base / f"old {name}", site.base / f"new {name}"
+    old, new = site.base / f"old {SHELL}", site.base / f"new {SHELL}"
     old.mkdir()
     cluster = site.cluster()
-    literal = str(old).replace("'", "''")
-    cluster.sql(f"CREATE TABLESPACE space LOCATION '{literal}'")
+    cluster.sql(f"CREATE TABLESPACE space LOCATION '{old}'")
     cluster.sql("CREATE TABLE t TABLESPACE space AS SELECT generate_series(1, 1000) AS n")
     site.backup(cluster)
     cluster.kill()
     restored = site.restore("LATEST", "--tablespace-mapping", f"{old}={new}")
     promoted(restored)
     assert restored.scalar("SELECT count(*) FROM t") == 1000
-    assert restored.scalar("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE "
-                           "spcname = 'space'") == str(new)
+    location = "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'space'"
+    assert restored.scalar(location) == str(new)
 
 
 def command_for(site: Site) -> str:
-    """An archive_command for a repository of any name: quoted for the shell, then for the server."""
-    program: Path = pitr_program()
+    """An archive_command for a repository of any name: quoted for the shell and the server."""
     words = f"--repository {quote(str(site.repository))}".replace("%", "%%")
-    return f"{quote(str(program))} wal-push %p {words}"
+    return f"{quote(str(pitr_program()))} wal-push %p {words}"

@@ -104,7 +104,8 @@ def test_pages_that_are_being_written_are_not_called_corrupt(site: Site) -> None
 @contextmanager
 def load(cluster: Cluster) -> Iterator[None]:
     """Let pgbench write to the cluster meanwhile; it must still be at it in the end."""
-    command = [cluster.binaries.program("pgbench"), "-n", "-c", "4", "-T", "600", "postgres"]
+    pgbench = str(cluster.binaries.program("pgbench"))
+    command = [pgbench, "-n", "-c", "4", "-T", "600", "postgres"]
     with subprocess.Popen(
         command,
         env=clean_environ() | cluster.environ,

@@ -174,11 +174,14 @@ def test_a_signal_ends_the_push_within_the_archivers_range(
     else:
         wal_file(site.base, FIRST, segment(size=64 * MEBIBYTE))
     with started(site, "wal-push", path, env=SLOW) as process:
-        pipe = wait_for_reader(path) if moment == "reading" else wait_for_writer(site.repository)
+        if moment == "reading":
+            pipe = wait_for_reader(path)
+        else:
+            wait_for_writer(site.repository)
         process.send_signal(number)
         done = finished(process)
-        if pipe is not None:
-            os.close(pipe)
+    if moment == "reading":
+        os.close(pipe)
     assert done.returncode == 125
     assert complaint(done) == "pitr wal-push: error: interrupted"
     assert not [name for name in stored_files(site.repository) if FIRST in name]

@@ -80,6 +80,26 @@ def test_a_standby_made_from_a_backup_streams(site: Site) -> None:
     assert standby.scalar("SELECT pg_is_in_recovery()")
 
 
+def test_recovery_crosses_a_failover(site: Site) -> None:
+    """The segment in which the primary died is archived by its successor alone."""
+    primary = primary_with_backup(site)
+    standby = streaming_standby(site, primary)
+    primary.sql("INSERT INTO t VALUES (1001)")
+    last = primary.scalar("SELECT pg_walfile_name(pg_current_wal_lsn())")
+    replay(standby, primary)
+    primary.kill()
+    standby.sql("SELECT pg_promote()")
+    standby.sql("INSERT INTO t VALUES (1002)")
+    archive_everything(standby)
+    standby.kill()
+    assert not (site.repository / "wal_005" / f"{last}.zst").exists()
+
+    restored = site.restore()
+
+    promoted(restored)
+    assert restored.scalar("SELECT count(*) FROM t") == 1002
+
+
 def test_a_backup_of_a_standby_can_be_restored(site: Site) -> None:
     """Written to all the while, the primary's data is consistent in the backup of its standby."""
     primary = primary_with_backup(site)
