@@ -1,0 +1,138 @@
+"""The keys and types of every --json are those of docs/json.md, and no others."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from backup_core.postgres.lsn import Lsn
+from backup_core.repository import layout
+from backup_core.repository.sentinel import Backup, Tablespace, render_metadata, render_sentinel
+from tests.support.fixtures import Pitr
+from tests.support.segments import BACKUP_HISTORY, FIRST, HISTORY, THIRD, segment, wal_file
+
+PAGE = Path(__file__).parents[3] / "docs/json.md"
+ROW = re.compile(r"\| `([^`]+)` \| ([a-z ]+) \| \S")
+FULL = "base_000000010000000000000001"
+DELTA = "base_000000010000000000000003_D_000000010000000000000001"
+NAMES = {dict: "object", list: "array", str: "string", int: "integer", bool: "boolean"}
+
+Types = dict[str, set[str]]
+
+
+def documented(command: str) -> Types:
+    """The types that the page gives each key of a command."""
+    sections = PAGE.read_text().split("\n## ")
+    [section] = [text for text in sections if text.startswith(f"{command}\n")]
+    return {key: set(types.split(" or ")) for key, types in ROW.findall(section)}
+
+
+def found_in(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """Each key below a value, in the page's notation, with the type of what it holds."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            name = f"{path}.{key}" if path else key
+            yield name, NAMES.get(type(inner), "null")
+            yield from found_in(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from found_in(inner, f"{path}[]")
+
+
+def printed(output: str) -> Types:
+    """The types of each key that a command printed."""
+    types: Types = {}
+    for key, kind in found_in(json.loads(output)):
+        types.setdefault(key, set()).add(kind)
+    return types
+
+
+def matches(seen: Types, page: Types) -> bool:
+    """Tell whether each key was seen with every type that the page gives it, and no other."""
+    wildcard = {key for key, types in page.items() if types == {"any"}}
+    return seen.keys() == page.keys() and all(
+        key in wildcard or seen[key] == page[key] for key in page
+    )
+
+
+def backup(name: str, **kwargs: object) -> Backup:
+    """A backup of this name, with everything that can be left out left out."""
+    moment = datetime(2026, 11, 22, 10, 15, tzinfo=UTC)
+    values: dict[str, object] = {
+        "name": name,
+        "timeline": 1,
+        "start_lsn": Lsn(0x1000028),
+        "finish_lsn": Lsn(0x1000100),
+        "start_time": moment,
+        "finish_time": moment,
+        "pg_version": 170002,
+        "system_identifier": 7_000_000_000_000_000_001,
+        "hostname": "db1",
+        "data_dir": "/srv/pg",
+        "uncompressed_size": 3,
+        "compressed_size": 2,
+        "data_catalog_size": 4,
+    }
+    return Backup(**(values | kwargs))  # type: ignore[arg-type]
+
+
+def stored(repository: Path, key: str, content: bytes) -> None:
+    """Put an object where a repository has it."""
+    path = repository / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository in which every key of every document has something to show."""
+    directory = tmp_path / "repository"
+    space = Tablespace(oid=16389, location="/srv/fast")
+    one = backup(FULL, tablespaces=(space,), user_data="nightly")
+    delta = json.loads(render_sentinel(backup(DELTA))) | {"DeltaFrom": FULL}
+    stored(directory, layout.sentinel(FULL), render_sentinel(one))
+    stored(directory, layout.metadata(FULL), render_metadata(one))
+    stored(directory, layout.sentinel(DELTA), json.dumps(delta).encode())
+    stored(directory, layout.sentinel("base_000000010000000000000004"), b"not JSON")
+    stored(directory, layout.metadata("base_000000010000000000000005"), b"{}")
+    wal = directory / "wal_005"
+    wal_file(wal, FIRST, segment(FIRST))
+    wal_file(wal, THIRD, segment(THIRD))
+    wal_file(wal, "00000002.history", HISTORY)
+    wal_file(wal, "000000010000000000000001.00000028.backup", BACKUP_HISTORY)
+    return directory
+
+
+@pytest.mark.parametrize("command", ["backup-list", "config"])
+def test_the_documented_keys_are_those_printed(
+    command: str, repository: Path, pitr: Pitr
+) -> None:
+    """A key or a type that the page does not have, or has in vain, fails."""
+    done = pitr(command, "--json", "--repository", repository, check=False)
+    assert matches(printed(done.stdout), documented(command)), printed(done.stdout)
+
+
+def test_wal_show_prints_the_documented_keys(
+    repository: Path, tmp_path: Path, pitr: Pitr
+) -> None:
+    """With and without WAL, as the segment size is null only where there is none."""
+    history_only = tmp_path / "history"
+    wal_file(history_only / "wal_005", "00000002.history", HISTORY)
+    seen = printed(pitr("wal-show", "--json", "--repository", repository).stdout)
+    for key, types in printed(
+        pitr("wal-show", "--json", "--repository", history_only).stdout
+    ).items():
+        seen[key] |= types
+    assert matches(seen, documented("wal-show")), seen
+
+
+def test_standard_output_is_json_alone(repository: Path, pitr: Pitr) -> None:
+    """Warnings go to standard error, so a script can read the output as it is."""
+    done = pitr(
+        *("config", "--json", "--repository", repository), env={"PITR_NO_SUCH_SETTING": "1"}
+    )
+    assert json.loads(done.stdout)["version"] == 1
+    assert "PITR_NO_SUCH_SETTING" in done.stderr
