@@ -170,7 +170,8 @@ def _file(
         raise _unreadable(file, error) from None
     try:
         size = os.fstat(descriptor).st_size
-        os.posix_fadvise(descriptor, 0, size, os.POSIX_FADV_SEQUENTIAL)
+        if size > CHUNK_SIZE:
+            os.posix_fadvise(descriptor, 0, size, os.POSIX_FADV_SEQUENTIAL)
         yield tar.header(
             tar.TarMember(
                 name=f"/{file.path}",

@@ -5,6 +5,7 @@ Only the module of the command in hand is imported; PostgreSQL starts wal-push o
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,17 @@ COMMANDS = {
 
 class TerminatedError(BaseException):
     """SIGTERM arrived; raised in the main thread so that cleaning up happens."""
+
+
+def program() -> None:
+    """Run as the installed command; ending without the interpreter's own tidying saves 8 ms."""
+    code = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = code or 1
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 def size(count: float) -> str:
     """A byte count with three significant digits."""
     unit = 0
-    while count >= 1000 and unit < len(_UNITS) - 1:
+    while count >= 999.5 and unit < len(_UNITS) - 1:  # so that no count is rounded to 1e+03
         count /= 1024
         unit += 1
     return f"{count:.0f} B" if unit == 0 else f"{count:.3g} {_UNITS[unit]}"

@@ -51,7 +51,7 @@ _RELATION_FORK = re.compile(r"(\d+)(_(?:fsm|vm))?(\.\d+)?")
 _TEMPORARY_RELATION = re.compile(r"t\d+_\d+(_(?:fsm|vm|init))?(\.\d+)?")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DataFile:
     """A regular file: its path relative to the data directory, where it is read, and its status."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from backup_core.errors import CorruptError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class IndexedFile:
     """A regular file of the data directory; `path` is relative to it, `offset` in the part's tar.
 

@@ -191,7 +191,7 @@ def parse_backup(
 def _document(name: str, data: bytes) -> _Document:
     try:
         parsed = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise CorruptError(f"the sentinel or metadata of {name} is not JSON") from None
     if not isinstance(parsed, dict):
         raise CorruptError(f"the sentinel or metadata of {name} is not a JSON object")
@@ -202,11 +202,13 @@ def _tablespaces(name: str, spec: object) -> tuple[Tablespace, ...]:
     if not isinstance(spec, dict):
         return ()
     found = []
-    for oid in spec.get("tablespaces") or ():
-        entry = spec.get(oid)
-        if not isinstance(entry, dict) or not str(oid).isdecimal():
+    oids = spec.get("tablespaces") or []
+    for oid in oids if isinstance(oids, list) else [oids]:
+        entry = spec.get(str(oid))
+        location = entry.get("loc") if isinstance(entry, dict) else None
+        if not str(oid).isdecimal() or not isinstance(location, str) or not location:
             raise CorruptError(f"the sentinel of {name} describes tablespace {oid} incompletely")
-        found.append(Tablespace(oid=int(oid), location=str(entry.get("loc", ""))))
+        found.append(Tablespace(oid=int(oid), location=location))
     return tuple(found)
 
 

@@ -3,7 +3,8 @@
 zstd comes from `backports.zstd`, the standard library's module of Python 3.14 (why: see
 docs/decisions/zstd-library.md). An object is one or more zstd frames; each frame can be decoded
 without those before it, which is what makes single files of a backup fetchable by range.
-Decoding yields bounded pieces whatever the ratio, and an object cut off in mid-frame is an error.
+Decoding yields bounded pieces whatever the ratio, and an object cut off in mid-frame is an error,
+as is one without a byte.
 """
 
 from __future__ import annotations
@@ -108,9 +109,9 @@ def decode(chunks: Iterable[bytes], *, extension: str, name: str) -> Iterator[by
 
 
 def _decode_zstd(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    frame = None
+    frame, empty = None, True
     for chunk in chunks:
-        pending = chunk
+        pending, empty = chunk, empty and not chunk
         while pending or (frame is not None and not frame.needs_input):
             frame = frame or zstd.ZstdDecompressor()
             try:
@@ -122,5 +123,5 @@ def _decode_zstd(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
                 pending, frame = frame.unused_data, None
             if piece:
                 yield piece
-    if frame is not None:
+    if frame is not None or empty:
         raise CorruptError(f"{name} is cut off: its last zstd frame is not complete")

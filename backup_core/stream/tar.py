@@ -22,6 +22,7 @@ _TYPES = {
     tarfile.DIRTYPE: "directory",
 }
 _MAX_EXTENSION = 1 << 20
+_MAX_DIGITS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,7 @@ def _pax_records(data: bytes, name: str) -> dict[str, str]:
     """Records are `length key=value newline`, the length counting itself (POSIX, pax)."""
     records: dict[str, str] = {}
     while data:
-        length, space, _ = data.partition(b" ")
+        length, space, _ = data[: _MAX_DIGITS + 1].partition(b" ")
         if not space or not length.isdigit() or not len(length) + 2 < int(length) <= len(data):
             raise CorruptError(f"{name} has a damaged extended tar header")
         record, data = data[len(length) + 1 : int(length)], data[int(length) :]
@@ -139,6 +140,6 @@ def _pax_records(data: bytes, name: str) -> dict[str, str]:
 def _number(text: str | None, default: int, name: str) -> int:
     if text is None:
         return default
-    if not text.isdecimal() or len(text) > 20:
+    if not text.isdecimal() or len(text) > _MAX_DIGITS:
         raise CorruptError(f'{name} has a member of size "{text}"')
     return int(text)

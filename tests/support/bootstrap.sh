@@ -79,6 +79,7 @@ missing_packages() {
     local library package
     find_python >/dev/null || echo python3 python3-venv
     command -v ps >/dev/null || echo procps
+    command -v zstd >/dev/null || echo zstd
     while read -r library package; do
         [[ $libraries == *"$library "* ]] || echo "$package"
     done <<'END'

@@ -107,17 +107,13 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", ["backup-list", "config"])
-def test_the_documented_keys_are_those_printed(
-    command: str, repository: Path, pitr: Pitr
-) -> None:
+def test_the_documented_keys_are_those_printed(command: str, repository: Path, pitr: Pitr) -> None:
     """A key or a type that the page does not have, or has in vain, fails."""
     done = pitr(command, "--json", "--repository", repository, check=False)
     assert matches(printed(done.stdout), documented(command)), printed(done.stdout)
 
 
-def test_wal_show_prints_the_documented_keys(
-    repository: Path, tmp_path: Path, pitr: Pitr
-) -> None:
+def test_wal_show_prints_the_documented_keys(repository: Path, tmp_path: Path, pitr: Pitr) -> None:
     """With and without WAL, as the segment size is null only where there is none."""
     history_only = tmp_path / "history"
     wal_file(history_only / "wal_005", "00000002.history", HISTORY)

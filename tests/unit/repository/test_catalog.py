@@ -1,0 +1,74 @@
+"""The catalog is what the objects say, in the order of the metadata's times."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from backup_core.errors import CorruptError, NotFoundError, UsageError
+from backup_core.repository import layout
+from backup_core.repository.catalog import read_catalog, read_index
+from backup_core.repository.sentinel import Backup, render_metadata, render_sentinel
+from backup_core.storage.memory import MemoryStorage
+from tests.support.backups import BACKUP, NOON
+
+OTHER = "base_000000010000000000000009"
+
+
+def stored(*backups: Backup) -> MemoryStorage:
+    """A store that holds the backups' documents."""
+    storage = MemoryStorage()
+    for backup in backups:
+        storage.put(layout.metadata(backup.name), [render_metadata(backup)])
+        storage.put(layout.sentinel(backup.name), [render_sentinel(backup)])
+    return storage
+
+
+def test_backups_are_ordered_by_the_time_they_finished() -> None:
+    """Neither by name nor by the age of their objects, which copying changes."""
+    late = BACKUP
+    early = replace(BACKUP, name=OTHER, finish_time=NOON - timedelta(days=1))
+    catalog = read_catalog(stored(late, early))
+    assert [backup.name for backup in catalog.backups] == [early.name, late.name]
+    assert catalog.named("LATEST").name == late.name
+
+
+def test_an_unreadable_sentinel_does_not_hide_the_others() -> None:
+    """It is listed with the reason."""
+    storage = stored(BACKUP)
+    storage.put(layout.sentinel(OTHER), [b"{"])
+    catalog = read_catalog(storage)
+    assert [broken.name for broken in catalog.unreadable] == [OTHER]
+    assert [backup.name for backup in catalog.backups] == [BACKUP.name]
+    with pytest.raises(CorruptError, match=OTHER):
+        catalog.named(OTHER)
+
+
+def test_a_backup_without_a_sentinel_does_not_exist() -> None:
+    """Its folder is listed as unfinished."""
+    storage = MemoryStorage()
+    storage.put(layout.partition(OTHER, "part_001", "zst"), [b"x"])
+    catalog = read_catalog(storage)
+    assert (catalog.backups, catalog.unfinished) == ((), (OTHER,))
+
+
+def test_corrupt_pages_are_counted() -> None:
+    """The mark is an object of its own, which wal-g passes over."""
+    storage = stored(BACKUP)
+    document = b'{"version": 1, "files": {"base/1/1": [3, 4], "base/1/2": [0]}}'
+    storage.put(layout.corrupt_pages(BACKUP.name), [document])
+    assert read_catalog(storage).backups[0].corrupt_pages == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("base_1", UsageError), (OTHER, NotFoundError), ("LATEST", NotFoundError)]
+)
+def test_a_name_that_is_not_there_says_so(name: str, error: type[Exception]) -> None:
+    """A name that cannot be one is another mistake than one that is gone."""
+    with pytest.raises(error):
+        read_catalog(MemoryStorage()).named(name)
+
+
+def test_backups_of_other_tools_have_no_index() -> None:
+    """Which is not an error."""
+    assert read_index(stored(BACKUP), BACKUP.name) is None

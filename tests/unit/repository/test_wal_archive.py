@@ -1,0 +1,108 @@
+"""The archived WAL: one listing and the arithmetic over it."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backup_core.errors import NotFoundError
+from backup_core.postgres.wal import WalKind, segment_name
+from backup_core.repository.wal_archive import (
+    WalObject,
+    WalRange,
+    find_wal,
+    latest_timeline,
+    list_wal,
+    missing,
+    ranges,
+    read_header,
+    read_history,
+    read_wal,
+)
+from backup_core.storage.memory import MemoryStorage
+from backup_core.stream.compress import encode
+from tests.support.segments import segment
+
+MB = 1 << 20
+NAME = "000000010000000000000002"
+
+
+def archive(*keys: str) -> MemoryStorage:
+    """A store that holds objects of these names below wal_005."""
+    storage = MemoryStorage()
+    for key in keys:
+        storage.put(f"wal_005/{key}", [b"x"])
+    return storage
+
+
+def test_every_codec_and_kind_is_recognised() -> None:
+    """The name tells the file, its extension the codec."""
+    storage = archive(
+        f"{NAME}.lz4", f"{NAME}.partial.zst", "00000002.history", f"{NAME}.00000028.backup.br"
+    )
+    found = {(item.wal.kind, item.extension) for item in list_wal(storage)}
+    assert found == {
+        (WalKind.SEGMENT, "lz4"),
+        (WalKind.PARTIAL, "zst"),
+        (WalKind.HISTORY, ""),
+        (WalKind.BACKUP, "br"),
+    }
+
+
+def test_foreign_objects_are_passed_over() -> None:
+    """WAL-G keeps deltas and JSON beside the WAL, and uploads leave pieces."""
+    storage = archive(f"{NAME}_delta.zst", f"{NAME}.json", "notes.txt", f"{NAME}.zst_chunks/chunk1")
+    assert list(list_wal(storage)) == []
+
+
+def test_a_segment_is_not_taken_for_its_partial() -> None:
+    """Their names begin alike."""
+    assert find_wal(archive(f"{NAME}.partial.zst"), NAME) is None
+    found = find_wal(archive(f"{NAME}.partial.zst", f"{NAME}.zst"), NAME)
+    assert found is not None
+    assert found.key == f"wal_005/{NAME}.zst"
+
+
+def test_a_header_is_read_from_the_beginning_of_the_object() -> None:
+    """And the whole file comes back as it was."""
+    content = segment(NAME, size=MB)
+    storage = MemoryStorage()
+    storage.put(f"wal_005/{NAME}.zst", encode([content], method="zstd", level=1))
+    found = find_wal(storage, NAME)
+    assert found is not None
+    assert read_header(storage, found).segment_size == MB
+    assert b"".join(read_wal(storage, found)) == content
+
+
+def test_a_timeline_without_its_history_is_an_error() -> None:
+    """But the first has none."""
+    assert read_history(MemoryStorage(), 1).switches == ()
+    with pytest.raises(NotFoundError, match=r"00000002\.history"):
+        read_history(MemoryStorage(), 2)
+
+
+def test_a_missing_history_hides_what_is_above() -> None:
+    """The server looks for the next one until there is none."""
+    assert latest_timeline({2, 3, 5}, 1) == 3
+    assert latest_timeline({2, 3, 5}, 4) == 5
+    assert latest_timeline(set(), 7) == 7
+
+
+@given(numbers=st.sets(st.integers(0, 40)), size=st.sampled_from([MB, 16 * MB, 1024 * MB]))
+def test_ranges_hold_exactly_what_is_archived(numbers: set[int], size: int) -> None:
+    """Consecutive segments make one range, also across a log id's end; the rest is missing."""
+    storage = archive(*(f"{segment_name(1, number, size)}.zst" for number in numbers))
+    objects: list[WalObject] = list(list_wal(storage))
+    found = ranges(objects, size)
+    spanned = [number for run in found for number in range(run.first, run.last + 1)]
+    assert spanned == sorted(numbers)
+    assert all(two.first > one.last + 1 for one, two in pairwise(found))
+    names = {item.wal.name for item in objects}
+    lacking = missing(names, 1, 0, 40, size)
+    assert lacking == [segment_name(1, n, size) for n in range(41) if n not in numbers]
+
+
+def test_a_range_counts_both_its_ends() -> None:
+    """As people count."""
+    assert WalRange(timeline=1, first=3, last=5).count == 3
