@@ -28,13 +28,15 @@ _lint:
 _format:
 	ruff format --check
 _types:
-	mypy backup_core tests
+	mypy backup_core tests bench
 _layers:
 	lint-imports
 
 .PHONY: bench
 bench: ## compare with pgBackRest; the results go to bench/RESULTS.md
-	@$(BOOTSTRAP) --postgres default python -m bench $(ARGS)
+	@$(BOOTSTRAP) --postgres 15 python -m bench --output /dev/null $(ARGS) >bench/RESULTS.md.new
+	@mv bench/RESULTS.md.new bench/RESULTS.md
+	@cat bench/RESULTS.md
 
 .PHONY: venv
 venv: ## only make the environment, in .venv

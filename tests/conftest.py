@@ -9,7 +9,7 @@ from hypothesis import settings
 from tests.support.fixtures import MakeCluster, Pitr, cluster_maker, pitr_runner
 from tests.support.postgres import Binaries, find_binaries
 
-# a loaded machine must not turn a correct property into a failure, nor tests write into the checkout
+# a loaded machine must not turn a correct property into a failure; nothing is written down
 settings.register_profile("pitr", deadline=None, database=None)
 settings.load_profile("pitr")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -49,6 +50,7 @@ class Copy:
         self._progress = progress
         self._check_lock = check_lock
         self._listing = Listing(files=(), directories=(), tablespaces=(), warnings=())
+        self._found_size = 0
         self._reports: list[PartReport] = []
 
     @property
@@ -58,12 +60,14 @@ class Copy:
     def run(self) -> BackupEnd:
         """Copy the data directory, then pg_control, end the backup and store its label."""
         self._progress.step("copy the data directory")
-        self._listing = list_data_directory(self._directory, major=self._server.major)
-        for warning in self._listing.warnings:
+        listing = list_data_directory(self._directory, major=self._server.major)
+        for warning in listing.warnings:
             self._progress.warn(warning)
-        self._progress.total(self._listing.size)
+        self._found_size = listing.size
+        self._progress.total(listing.size)
+        self._listing = replace(listing, files=())  # from here on the reports name the files
         partitions = plan_partitions(
-            self._listing.files,
+            listing.files,
             threshold=self._options.partition_threshold,
             workers=self._options.workers,
         )
@@ -71,7 +75,7 @@ class Copy:
             self._storage,
             self._name,
             partitions,
-            self._listing.directories,
+            listing.directories,
             self._upload_options(),
             workers=self._options.workers,
             extension=EXTENSIONS[self._options.method],
@@ -117,7 +121,7 @@ class Copy:
             data_dir=str(self._directory),
             uncompressed_size=sum(file.size for report in self._reports for file in report.files),
             compressed_size=sum(report.stored_size for report in self._reports),
-            data_catalog_size=self._listing.size,
+            data_catalog_size=self._found_size,
             tablespaces=tuple(
                 Tablespace(oid=link.oid, location=link.location)
                 for link in self._listing.tablespaces
@@ -148,7 +152,10 @@ class Copy:
     def _names_are_utf8(self) -> bool:
         """WAL-G's list of files cannot hold other names and would lose those files."""
         return not any(
-            "\udc80" <= letter <= "\udcff" for file in self._listing.files for letter in file.path
+            "\udc80" <= letter <= "\udcff"
+            for report in self._reports
+            for file in report.files
+            for letter in file.path
         )
 
     def _put_small(self, part: str, members: dict[str, bytes]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 
 from backup_core.postgres.manifest import ManifestFile, ManifestWalRange, render_manifest
 from backup_core.repository.index import BackupIndex, IndexedFile
 from backup_core.repository.sentinel import Backup, format_time
 
-_APART = {"global/pg_control", "backup_label", "tablespace_map"}
+_CONTROL = "global/pg_control"
+_APART = {_CONTROL, "backup_label", "tablespace_map"}
 _SOME = 10
 
 
@@ -67,16 +69,13 @@ def _files(index: BackupIndex, corrupt: Mapping[str, Sequence[int]]) -> Iterator
 
 
 def _tar_file_sets(index: BackupIndex) -> Iterator[str]:
-    names: dict[str, list[str]] = {}
-    for file in index.files:
-        if file.path in _APART:
-            continue
-        names.setdefault(file.part, []).append(f"/{file.path}")
-    for file in index.files:
-        if file.path == "backup_label":
-            names[file.part] = ["tablespace_map", "backup_label"]
-    for part, members in names.items():
-        yield f"{json.dumps(part)}: {json.dumps(members)}"
+    """The names in each part, whose files follow each other in the index."""
+    for part, files in groupby(index.files, key=lambda file: file.part):
+        names = [file.path for file in files]
+        if "backup_label" in names:
+            yield f'{json.dumps(part)}: ["tablespace_map", "backup_label"]'
+        elif names != [_CONTROL]:
+            yield f"{json.dumps(part)}: {json.dumps([f'/{name}' for name in names])}"
 
 
 def _joined(rows: Iterable[str]) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from types import FrameType, ModuleType
@@ -44,11 +45,9 @@ class TerminatedError(BaseException):
 def program() -> None:
     """Run as the installed command; ending without the interpreter's own tidying saves 8 ms."""
     code = main()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:
-        code = code or 1
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.flush()
     os._exit(code)
 
 
@@ -71,12 +70,26 @@ def _run(name: str, command: Command, arguments: list[str]) -> int:
         module.configure(parser)
         args = parser.parse_args(arguments)
         args.command = name
-        return int(module.run(args))
+        code = int(module.run(args))
+        _flush_output()
+        return code
     except SystemExit as exit_:  # argparse, after --help
         return int(exit_.code or 0)
     except BaseException as error:
         report_error(f"pitr {name}", error)
         return _failure_code(name, module, error)
+
+
+def _flush_output() -> None:
+    """What was printed counts only once it is written; a closed output prints nothing."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise PitrError(f"cannot write the output: {error.strerror}") from None
 
 
 def _failure_code(name: str, module: ModuleType | None, error: BaseException) -> int:

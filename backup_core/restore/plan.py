@@ -162,30 +162,45 @@ def wal_spans(
     """
     spans = []
     position = backup.start_lsn
-    for timeline, end in _timelines_from(backup.timeline, history):
+    for timeline, end in _way(backup.timeline, history, goal, archived, segment_size):
         first = segment_of(position, segment_size)
-        if goal is not None and (end is None or goal <= end):
-            last = last_segment_before(goal, segment_size)
-        elif end is not None:
+        if end is not None:
             last = segment_of(end, segment_size) - 1
+            position = end
+        elif goal is not None:
+            last = last_segment_before(goal, segment_size)
         else:
             last = archived.get(timeline, first - 1)
             if backup.timeline == timeline:
                 last = max(last, last_segment_before(backup.finish_lsn, segment_size))
         if last >= first:
             spans.append(WalSpan(timeline=timeline, first=first, last=last))
-        if end is None or (goal is not None and goal <= end):
-            break
-        position = end
     return tuple(spans)
 
 
-def _timelines_from(start: int, history: TimelineHistory) -> list[tuple[int, Lsn | None]]:
-    """Timelines from `start` to the history's own, each with its end; the last has none."""
-    ancestors: list[tuple[int, Lsn | None]] = [
-        (switch.timeline, switch.end) for switch in history.switches if switch.timeline >= start
-    ]
-    return [*ancestors, (history.timeline, None)]
+def _way(
+    start: int,
+    history: TimelineHistory,
+    goal: Lsn | None,
+    archived: Mapping[int, int],
+    segment_size: int,
+) -> Iterator[tuple[int, Lsn | None]]:
+    """Timelines from `start` on, each with its end; the last, which has the goal, without.
+
+    For a goal in the very segment of a switch either timeline's copy serves. The old one's may be
+    archived as a `.partial` only, and the server looks for the new one's first.
+    """
+    for switch in history.switches:
+        if switch.timeline < start:
+            continue
+        if goal is not None and goal <= switch.end:
+            last = last_segment_before(goal, segment_size)
+            before = last < segment_of(switch.end, segment_size)
+            if before or archived.get(switch.timeline, -1) >= last:
+                yield switch.timeline, None
+                return
+        yield switch.timeline, switch.end
+    yield history.timeline, None
 
 
 def missing_wal(

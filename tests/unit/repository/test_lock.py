@@ -4,27 +4,62 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
 from backup_core.errors import LockHeldError
 from backup_core.repository import layout
 from backup_core.repository.lock import LEASE_SECONDS, backup_lock, this_process
+from backup_core.storage.base import ObjectInfo, Storage
+from backup_core.storage.file import FileStorage
 from backup_core.storage.memory import MemoryStorage
 
 NOW = 1_800_000_000.0
 ELSEWHERE = replace(this_process(NOW), host="other-host", pid=4711)
+HOLD_LOCK = """
+import sys, time
+from pathlib import Path
+from backup_core.repository.lock import backup_lock
+from backup_core.storage.file import FileStorage
+with backup_lock(FileStorage(Path(sys.argv[1]))):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+class Suspended(MemoryStorage):
+    """A store whose first listing is followed by a long pause, in which others go on."""
+
+    def __init__(self, meanwhile: Callable[[MemoryStorage], None]) -> None:
+        super().__init__()
+        self._meanwhile: Callable[[MemoryStorage], None] | None = meanwhile
+
+    def list(
+        self, prefix: str = "", *, delimiter: str | None = None, start_after: str | None = None
+    ) -> Iterator[ObjectInfo]:
+        found = [*super().list(prefix, delimiter=delimiter, start_after=start_after)]
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            meanwhile(self)
+        return iter(found)
+
+
+def give(storage: Storage, holder: object, number: int = 1) -> None:
+    """Let that holder have the lock, under this number."""
+    storage.put(f"{layout.LOCKS}backup-{number:012d}", [json.dumps(holder).encode()])
 
 
 def held_by(holder: object) -> MemoryStorage:
     """A store in which that holder has the lock."""
     storage = MemoryStorage()
-    storage.put(f"{layout.LOCKS}backup-000000000001", [json.dumps(holder).encode()])
+    give(storage, holder)
     return storage
 
 
-def locks(storage: MemoryStorage) -> list[str]:
+def locks(storage: Storage) -> list[str]:
     """The lock objects there are."""
     return [info.key for info in storage.list(layout.LOCKS)]
 
@@ -43,14 +78,18 @@ def test_a_second_backup_is_refused_and_told_by_whom() -> None:
         assert len(locks(storage)) == 1
 
 
-def test_a_process_that_was_killed_holds_nothing() -> None:
+def test_a_process_that_was_killed_holds_nothing(tmp_path: Path) -> None:
     """On the same host this is seen at once, whatever its lease says."""
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    holder = replace(this_process(NOW), pid=child.pid, started=1)
-    child.kill()
-    child.communicate()
-    storage = held_by(asdict(holder))
-    with backup_lock(storage, clock=lambda: NOW):
+    storage = FileStorage(tmp_path)
+    command = [sys.executable, "-c", HOLD_LOCK, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        with pytest.raises(LockHeldError, match=f"process {child.pid} on "), backup_lock(storage):
+            pass
+        child.kill()
+        child.wait()
+    with backup_lock(storage):
         assert locks(storage) == [f"{layout.LOCKS}backup-000000000002"]
 
 
@@ -72,6 +111,17 @@ def test_another_host_holds_it_until_its_lease_ends(passed: float, free: bool) -
         backup_lock(storage, clock=lambda: NOW + passed),
     ):
         pass
+
+
+def test_who_looked_long_ago_does_not_overtake_a_renewed_lock() -> None:
+    """The holder has moved on to another number than the one that seemed free."""
+    storage = Suspended(lambda store: give(store, asdict(ELSEWHERE), number=2))
+    with (
+        pytest.raises(LockHeldError, match="other-host"),
+        backup_lock(storage, clock=lambda: NOW),
+    ):
+        pass
+    assert locks(storage) == [f"{layout.LOCKS}backup-000000000002"]
 
 
 def test_an_unreadable_lock_does_not_hold_for_ever() -> None:

@@ -3,6 +3,7 @@
 import random
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -83,11 +84,9 @@ class TestDamage:
         for position in range(8 * len(self.STORED)):
             damaged = bytearray(self.STORED)
             damaged[position // 8] ^= 1 << position % 8
-            try:
+            with suppress(CorruptError):
                 assert decoded(bytes(damaged)) == self.WHOLE, position
                 undetected.add(position // 8)
-            except CorruptError as error:
-                assert error.message.startswith(NAME)
         assert undetected <= set(range(6))  # bits of the frame's header that mean nothing here
 
     def test_a_wrong_checksum_is_corrupt(self) -> None:
