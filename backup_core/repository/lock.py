@@ -3,7 +3,8 @@
 Objects are never rewritten, so the lock is a numbered series: whoever creates the next number
 holds it, and conditional creation lets exactly one do so. A holder shows that it lives by moving on
 to the next number in time; a lock that was not renewed, or whose process is gone from this host, is
-free.
+free. Whoever took a number looks once more: a taker that was suspended after its first look may
+find that the series went on without it.
 """
 
 from __future__ import annotations
@@ -86,15 +87,27 @@ class _Lease:
         self._lost = False
 
     def acquire(self) -> None:
-        numbers = sorted(
-            int(info.key.rsplit("-", 1)[1]) for info in self._storage.list(f"{layout.LOCKS}backup-")
-        )
+        numbers = self._numbers()
         if numbers:
-            holder = self._holder(numbers[-1])
-            if holder is not None and not holder.is_gone(self._clock()):
-                raise _held(holder)
+            self._check_gone(numbers[-1])
         self._take(numbers[-1] + 1 if numbers else 1)
         self._storage.delete([_key(number) for number in numbers])
+        try:
+            for number in set(self._numbers()) - {self._number}:
+                self._check_gone(number)
+        except PitrError:
+            self.release()
+            raise
+
+    def _numbers(self) -> list[int]:
+        return sorted(
+            int(info.key.rsplit("-", 1)[1]) for info in self._storage.list(f"{layout.LOCKS}backup-")
+        )
+
+    def _check_gone(self, number: int) -> None:
+        holder = self._holder(number)
+        if holder is not None and not holder.is_gone(self._clock()):
+            raise _held(holder)
 
     def keep(self, stop: threading.Event) -> None:
         while not stop.wait(LEASE_SECONDS / 4):

@@ -194,7 +194,12 @@ class Cluster:
     def connect(self, *, dbname: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
         """Open a connection in autocommit mode; the caller closes it."""
         return psycopg.connect(
-            host=str(self._socket()), port=5432, user="postgres", dbname=dbname, autocommit=True
+            host=str(self._socket()),
+            port=5432,
+            user="postgres",
+            dbname=dbname,
+            autocommit=True,
+            options="-c statement_timeout=300s",  # a statement that hangs fails its test
         )
 
     def sql(self, query: str, *params: object) -> list[tuple[Any, ...]]:

@@ -72,3 +72,36 @@ def test_a_name_that_is_not_there_says_so(name: str, error: type[Exception]) -> 
 def test_backups_of_other_tools_have_no_index() -> None:
     """Which is not an error."""
     assert read_index(stored(BACKUP), BACKUP.name) is None
+
+
+def test_each_broken_document_is_the_reason_of_its_own_backup_only() -> None:
+    """Sentinels and metadata, whatever is wrong with them."""
+    readable = b'{"LSN": 1, "FinishLSN": 2, "PgVersion": 150000'
+    broken = [b"", b"null", b"\xff", b"[" * 100_000, readable + b', "Spec": {"tablespaces": 5}}']
+    storage = stored(BACKUP)
+    for number, data in enumerate(broken):
+        storage.put(layout.sentinel(f"base_00000001000000000000010{number}"), [data])
+    storage.put(layout.sentinel(OTHER), [readable + b"}"])
+    storage.put(layout.metadata(OTHER), [b"{"])
+    catalog = read_catalog(storage)
+    assert [backup.name for backup in catalog.backups] == [BACKUP.name]
+    assert len(catalog.unreadable) == len(broken) + 1
+    assert all(one.name in one.reason for one in catalog.unreadable)
+
+
+def test_a_sentinel_of_no_backup_name_is_unreadable() -> None:
+    """It might be anything; it is shown and not used."""
+    storage = stored(BACKUP)
+    storage.put(f"{layout.BACKUPS}stream_20261122{layout.SENTINEL_SUFFIX}", [b"{}"])
+    catalog = read_catalog(storage)
+    assert [broken.name for broken in catalog.unreadable] == ["stream_20261122"]
+    assert catalog.named("LATEST").name == BACKUP.name
+
+
+def test_a_damaged_index_is_corrupt() -> None:
+    """An empty object is one, and never taken for a backup without an index."""
+    storage = stored(BACKUP)
+    for data in (b"", b"not zstd"):
+        storage.put(layout.index(BACKUP.name), [data])
+        with pytest.raises(CorruptError, match=r"index\.json\.zst"):
+            read_index(storage, BACKUP.name)

@@ -146,16 +146,19 @@ def test_of_many_at_once_exactly_one_gets_it() -> None:
     gate, done = threading.Barrier(8), threading.Event()
     outcomes: list[str] = []
 
+    def note(outcome: str) -> None:
+        outcomes.append(outcome)
+        if len(outcomes) == 8:
+            done.set()
+
     def take() -> None:
         gate.wait()
         try:
             with backup_lock(storage):
-                outcomes.append("held")
-                done.wait(10)
+                note("held")
+                done.wait(60)
         except LockHeldError:
-            outcomes.append("refused")
-        if len(outcomes) == 8:
-            done.set()
+            note("refused")
 
     threads = [threading.Thread(target=take) for _ in range(8)]
     for thread in threads:

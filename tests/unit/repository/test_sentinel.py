@@ -149,3 +149,55 @@ def test_a_sentinel_that_is_no_json_is_corrupt() -> None:
     """Not a traceback."""
     with pytest.raises(CorruptError, match="base_x"):
         parse_backup("base_x", 1, b"{", None)
+
+
+READABLE = {"LSN": 1, "FinishLSN": 2, "PgVersion": 150000}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"tablespaces": 5},
+        {"tablespaces": [[1]]},
+        {"tablespaces": {"16": {}}},
+        {"tablespaces": ["16"]},
+        {"tablespaces": ["16"], "16": {}},
+        {"tablespaces": ["16"], "16": {"loc": None}},
+        {"tablespaces": ["x"], "x": {"loc": "/ts"}},
+    ],
+    ids=json.dumps,
+)
+def test_tablespaces_that_are_not_described_are_corrupt(spec: object) -> None:
+    """A restore without one of them would lose its tables."""
+    with pytest.raises(CorruptError, match="base_x describes tablespace"):
+        parsed(READABLE | {"Spec": spec})
+
+
+def test_the_tablespaces_of_wal_e_are_read() -> None:
+    """It writes the key in lower case."""
+    spec = {"tablespaces": ["16"], "16": {"loc": "/ts", "link": "pg_tblspc/16"}}
+    backup = parsed(READABLE | {"spec": spec})
+    assert backup.tablespaces == (Tablespace(oid=16, location="/ts"),)
+
+
+def test_times_of_the_metadata_serve_where_the_sentinel_has_none() -> None:
+    """Nanoseconds, as Go prints them, are read to the microsecond."""
+    extra = {"start_time": "2020-01-02T03:04:05.123456789Z", "finish_time": "2020-01-02T05:00:00Z"}
+    backup = parsed(READABLE, extra, modified=datetime(2026, 1, 1, tzinfo=UTC))
+    assert backup.start_time == datetime(2020, 1, 2, 3, 4, 5, 123456, tzinfo=UTC)
+    assert backup.finish_time == datetime(2020, 1, 2, 5, tzinfo=UTC)
+
+
+def test_a_delta_backup_names_its_parent() -> None:
+    """It is listed, and refused by name when it is to be restored."""
+    assert parsed(READABLE | {"DeltaFrom": "base_y", "DeltaCount": 1}).delta_from == "base_y"
+
+
+@given(data=st.binary(max_size=100) | st.just(b"[" * 100_000))
+def test_garbage_is_corrupt(data: bytes) -> None:
+    """However it is made, and also beside a readable sentinel."""
+    readable = json.dumps(READABLE).encode()
+    with pytest.raises(CorruptError, match="base_x"):
+        parse_backup("base_x", 1, data, None)
+    with pytest.raises(CorruptError, match="base_x"):
+        parse_backup("base_x", 1, readable, data or b"{")

@@ -1,13 +1,14 @@
 """The archived WAL: one listing and the arithmetic over it."""
 
+import os
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup_core.errors import NotFoundError
-from backup_core.postgres.wal import WalKind, segment_name
+from backup_core.errors import CorruptError, NotFoundError, WalHeaderError
+from backup_core.postgres.wal import LONG_HEADER_SIZE, WalKind, segment_name
 from backup_core.repository.wal_archive import (
     WalObject,
     WalRange,
@@ -106,3 +107,44 @@ def test_ranges_hold_exactly_what_is_archived(numbers: set[int], size: int) -> N
 def test_a_range_counts_both_its_ends() -> None:
     """As people count."""
     assert WalRange(timeline=1, first=3, last=5).count == 3
+
+
+@pytest.mark.parametrize("level", [1, 3, 19])
+def test_the_header_of_a_segment_that_does_not_compress_is_found(level: int) -> None:
+    """Its first compressed block is as large as blocks can be."""
+    content = segment(NAME, size=MB)
+    content = content[:LONG_HEADER_SIZE] + os.urandom(len(content) - LONG_HEADER_SIZE)
+    storage = MemoryStorage()
+    storage.put(f"wal_005/{NAME}.zst", encode([content], method="zstd", level=level))
+    found = find_wal(storage, NAME)
+    assert found is not None
+    assert read_header(storage, found).segment_size == MB
+
+
+@pytest.mark.parametrize("content", [b"", b"no timeline", b"\xff\xfe"])
+def test_a_damaged_history_is_corrupt(content: bytes) -> None:
+    """An object without a byte too, though an empty history would be a legal one."""
+    storage = MemoryStorage()
+    stored = [content] if content == b"" else encode([content], method="zstd", level=1)
+    storage.put("wal_005/00000002.history.zst", stored)
+    with pytest.raises(CorruptError):
+        read_history(storage, 2)
+
+
+@pytest.mark.parametrize("beginning", [b"", b"\0" * 100])
+def test_a_segment_without_a_header_is_corrupt(beginning: bytes) -> None:
+    """The error names the object."""
+    storage = MemoryStorage()
+    storage.put(f"wal_005/{NAME}", [beginning])
+    found = find_wal(storage, NAME)
+    assert found is not None
+    with pytest.raises(WalHeaderError, match=f"wal_005/{NAME}"):
+        read_header(storage, found)
+
+
+def test_a_listing_can_begin_behind_a_name() -> None:
+    """As a fetch looks for what comes next."""
+    names = [segment_name(1, number, MB) for number in range(1, 5)]
+    storage = archive(*(f"{name}.zst" for name in names))
+    after = list_wal(storage, start_after=f"{names[1]}.zst")
+    assert [found.wal.name for found in after] == names[2:]
