@@ -9,6 +9,7 @@ a failure that came later than the plan, the directory holds no pg_control and c
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -31,10 +32,13 @@ from backup_core.restore.fetch import RestorePlan, RestoreRequest, carry_out, pl
 _KEEPS_TARGET = 13
 
 
+_UTC = re.compile(r"\s*(UTC|GMT|Z)$")  # as the server's log writes it
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("pgdata", type=Path, help="an empty or absent directory to restore into")
+    parser.add_argument("pgdata", help="an empty or absent directory to restore into")
     parser.add_argument("name", nargs="?", help="a backup's name, or LATEST")
     targets = parser.add_argument_group("recovery target (manual, section 19.5.6)")
     targets.add_argument("--target-time", metavar="TIME", help="stop before commits after TIME")
@@ -82,12 +86,14 @@ def run(args: argparse.Namespace) -> int:
     """Plan, show the plan, and carry it out."""
     loaded = load_settings(args, download_concurrency=args.workers)
     workers = loaded.settings.download_concurrency
+    if not str(args.pgdata).strip():
+        raise UsageError("the directory to restore into has an empty name")
     target = _target(args)
     storage = open_repository(loaded.settings)
     planned = plan_restore(
         storage,
         RestoreRequest(
-            data_dir=args.pgdata.absolute(),
+            data_dir=Path(args.pgdata).absolute(),
             backup=args.name,
             target=target,
             tablespace_mapping=_mapping(args.tablespace_mapping),
@@ -125,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _target(args: argparse.Namespace) -> RecoveryTarget:
     return RecoveryTarget(
-        time=_time(args.target_time) if args.target_time else None,
+        time=parse_time(args.target_time) if args.target_time else None,
         lsn=Lsn.parse(args.target_lsn) if args.target_lsn else None,
         xid=args.target_xid,
         name=args.target_name,
@@ -136,9 +142,10 @@ def _target(args: argparse.Namespace) -> RecoveryTarget:
     )
 
 
-def _time(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
+    """Read a time; without a zone, the local one is meant."""
     try:
-        return datetime.fromisoformat(text).astimezone()
+        return datetime.fromisoformat(_UTC.sub("+00:00", text)).astimezone()
     except ValueError:
         raise UsageError(
             f'"{text}" is not a time',

@@ -93,7 +93,7 @@ def _candidates(
     options: list[_Given] = []
     flag = flags.get(name)
     if flag is not None:
-        options.append((flag, f"flag --{name.replace('_', '-')}"))
+        options.append((flag, f"flag --{row.flag or name.replace('_', '-')}"))
     for variable in row.environment_names(name):
         if variable in environ:
             options.append((environ[variable], f"environment {variable}"))

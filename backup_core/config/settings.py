@@ -47,7 +47,8 @@ class Settings:
 class Row:
     """How one setting is called, read and shown.
 
-    `walg` is WAL-G's name without its prefix, `also` are names without one, such as PGDATA;
+    `walg` is WAL-G's name without its prefix, `also` are names without one, such as PGDATA; `flag`
+    is the option of the commands that take the setting, where it is not the field's name;
     `default` says in words what a default value would not; `unit` follows a number when shown.
     """
 
@@ -55,6 +56,7 @@ class Row:
     about: str
     walg: str = ""
     also: tuple[str, ...] = ()
+    flag: str = ""
     default: str = ""
     unit: str = ""
     secret: bool = False
@@ -119,12 +121,14 @@ TABLE: Mapping[str, Row] = {
         parse=values.integer(1, 256),
         about="Workers of backup-push that read and upload, 1 to 256.",
         walg="UPLOAD_DISK_CONCURRENCY",
+        flag="workers",
         default="number of processors, at most 4",
     ),
     "download_concurrency": Row(
         parse=values.integer(1, 256),
         about="Workers of backup-fetch that download and write, 1 to 256.",
         walg="DOWNLOAD_CONCURRENCY",
+        flag="workers",
         default="twice the number of processors, at most 8",
     ),
     "tar_size_threshold": Row(
@@ -163,6 +167,7 @@ TABLE: Mapping[str, Row] = {
         parse=values.json_text,
         about="JSON that is kept with each new backup.",
         walg="SENTINEL_USER_DATA",
+        flag="add-user-data",
         default="not set",
     ),
     "log_level": Row(

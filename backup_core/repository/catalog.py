@@ -38,7 +38,7 @@ class Catalog:
 
     def named(self, name: str) -> Backup:
         """The backup of this name or LATEST; raises NotFoundError or CorruptError."""
-        if name == "LATEST":
+        if name.upper() == "LATEST":
             return self._latest()
         for backup in self.backups:
             if backup.name == name:

@@ -159,11 +159,14 @@ def _server_pid(data_dir: Path) -> int | None:
     """The postmaster that runs in a directory, if one does."""
     try:
         pid = int((data_dir / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, 0)
-    except PermissionError:
-        return pid
     except (OSError, ValueError, IndexError):
         return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return pid
     return pid
 
 

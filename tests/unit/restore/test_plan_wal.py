@@ -113,6 +113,7 @@ class TestSpans:
         spans = wal_spans(backup_in(5, size), history, Lsn(7 * size + 9), {1: 8, 2: 11}, size)
         assert spans == (span(1, 5, 7),)
 
+    @pytest.mark.parametrize("into", [9, 500])
     @pytest.mark.parametrize(
         ("archived", "needed"),
         [
@@ -121,11 +122,12 @@ class TestSpans:
         ],
     )
     def test_a_goal_in_the_segment_of_the_switch_is_on_either_timeline(
-        self, size: int, archived: dict[int, int], needed: tuple[WalSpan, ...]
+        self, size: int, archived: dict[int, int], needed: tuple[WalSpan, ...], into: int
     ) -> None:
         """The old timeline's is often archived as a .partial only; the server takes the other."""
         history = left_at(8 * size + 500)
-        assert wal_spans(backup_in(5, size), history, Lsn(8 * size + 9), archived, size) == needed
+        goal = Lsn(8 * size + into)
+        assert wal_spans(backup_in(5, size), history, goal, archived, size) == needed
 
     def test_a_goal_behind_the_switch_is_on_the_new_timeline(self, size: int) -> None:
         """The first segment of which is that of the switch."""
