@@ -26,7 +26,7 @@ def test_a_time_is_taken_as_servers_and_logs_write_it(text: str) -> None:
 
 def test_a_time_without_a_zone_is_local() -> None:
     """As in psql on the same machine."""
-    assert parse_time("2026-11-22 10:15:00") == datetime(2026, 11, 22, 10, 15).astimezone()  # noqa: DTZ001
+    assert parse_time("2026-11-22 10:15:00") == datetime(2026, 11, 22, 10, 15).astimezone()
 
 
 def test_anything_else_is_no_time() -> None:
