@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from backup_core import log
-from backup_core.config import Loaded, Settings, load
+from backup_core.config import Loaded, Settings, load, store_options
 from backup_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ class Parser(argparse.ArgumentParser):
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that every command understands."""
     group = parser.add_argument_group("settings (docs/settings.md has them all)")
-    group.add_argument("--repository", metavar="URL", help="file:///path; also WALG_FILE_PREFIX")
+    group.add_argument(
+        "--repository", metavar="URL", help="s3://bucket/prefix, gs://bucket/prefix or file:///path"
+    )
     group.add_argument("--config", metavar="FILE", type=Path, help="a pitr.toml to read")
     group.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error")
     group.add_argument("--log-format", metavar="FORMAT", help="text or json")
@@ -50,4 +52,6 @@ def open_repository(settings: Settings) -> Storage:
     """Open the repository that the settings name."""
     from backup_core.storage.registry import open_storage
 
-    return open_storage(settings.repository)
+    if settings.repository.startswith("file:"):
+        return open_storage(settings.repository)
+    return open_storage(settings.repository, store_options(settings))

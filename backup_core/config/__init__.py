@@ -7,5 +7,6 @@ The environment names are WAL-G's, so that an existing envdir keeps working.
 
 from backup_core.config.loading import Loaded, ShownSetting, describe, load
 from backup_core.config.settings import Settings
+from backup_core.config.stores import store_options
 
-__all__ = ["Loaded", "Settings", "ShownSetting", "describe", "load"]
+__all__ = ["Loaded", "Settings", "ShownSetting", "describe", "load", "store_options"]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from backup_core.config.settings import TABLE
+from backup_core.config.table import TABLE
 from backup_core.errors import ConfigError
 
 SYSTEM_FILE = Path("/etc/pitr/pitr.toml")

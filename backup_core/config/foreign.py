@@ -3,7 +3,8 @@
 Three fates. A variable that would change whether the data is encrypted or where it lies must not
 be passed over: going on would store plaintext, or in the wrong place, so it is an error. One that
 only tunes wal-g is a warning. An unknown name is a warning with the nearest known one, unless it
-speaks of encryption, when it is an error too: a misspelt key must not mean plaintext.
+speaks of encryption, when it is an error too: a misspelt key must not mean plaintext. Encryption by
+a store is a setting, see `stores`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from backup_core.config.settings import TABLE
-from backup_core.config.values import SCHEMES
+from backup_core.config.locations import SCHEMES
+from backup_core.config.table import TABLE
 from backup_core.errors import ConfigError
 
 PREFIXES = ("PITR_", "WALG_", "WALE_")
@@ -36,12 +37,8 @@ _ENCRYPTION_WORDS = frozenset(
         "CIPHER",
     }
 )
-_ENCRYPTION_NAMES = frozenset(
-    {"YC_CSE_KMS_KEY_ID", "S3_SSE", "S3_SSE_C", "S3_SSE_KMS_ID", "GCS_ENCRYPTION_KEY"}
-)
+_ENCRYPTION_NAMES = frozenset({"YC_CSE_KMS_KEY_ID"})
 _STORE_PREFIXES = {
-    "S3_PREFIX": "s3",
-    "GS_PREFIX": "gs",
     "AZ_PREFIX": "azure",
     "WABS_PREFIX": "wabs",
     "SWIFT_PREFIX": "swift",
@@ -54,6 +51,7 @@ _MISPLACING = {
     "FAILOVER_STORAGES": "would spread the repository over several stores",
     "CONFIG_PATH": "names a wal-g configuration file, which pitr does not read",
 }
+_MOVED_ENDPOINT = ("S3_ENDPOINT_SOURCE", "WALG_S3_ENDPOINT_SOURCE", "WALE_S3_ENDPOINT_SOURCE")
 _TUNING_REASONS = {
     "PG_WAL_SIZE": "the segment size is read from the WAL itself",
     "PG_WAL_PAGE_SIZE": "the page size is read from the WAL itself",
@@ -71,10 +69,21 @@ _TUNING_REASONS = {
     "WITHOUT_FILES_METADATA": "the files metadata is always written",
     "LOG_DESTINATION": "logs go to standard error",
     "SYSLOG_FACILITY": "logs go to standard error",
+    "S3_SKIP_VALIDATION": "the store is not probed before it is used",
+    "S3_RANGE_BATCH_ENABLED": "a download that breaks is always resumed",
+    "S3_RANGE_MAX_RETRIES": "WALG_S3_MAX_RETRIES counts for downloads too",
+    "S3_MIN_THROTTLING_RETRY_DELAY": "pitr chooses its pauses by itself",
+    "S3_MAX_THROTTLING_RETRY_DELAY": "pitr chooses its pauses by itself",
+    "S3_ENABLE_VERSIONING": "only the current version of an object is read and deleted",
+    "S3_ENDPOINT_SOURCE": "the repository is not on S3",
+    "AWS_ROLE_ARN": "name the role in a profile and set AWS_PROFILE",
+    "AWS_ROLE_SESSION_NAME": "name the role in a profile and set AWS_PROFILE",
+    "AWS_INSTANCE_PROFILE": "the instance's role is used when there are no other credentials",
+    "GCS_CONTEXT_TIMEOUT": "PITR_RETRY_TIMEOUT bounds an operation",
 }
+_ALWAYS_ON = frozenset({"PREVENT_WAL_OVERWRITE", "S3_SKIP_VALIDATION", "S3_RANGE_BATCH_ENABLED"})
 _TUNING_NAMES = frozenset(
     {
-        "UPLOAD_CONCURRENCY",
         "UPLOAD_QUEUE",
         "DOWNLOAD_FILE_RETRIES",
         "RETRIES",
@@ -97,13 +106,15 @@ _TUNING_NAMES = frozenset(
         "FETCH_TARGET_USER_DATA",
         "TOTAL_BG_UPLOADED_LIMIT",
         "BACKUP_FROM_REPLICA",
+        "S3_ENDPOINT_PORT",
+        "S3_DISABLE_100_CONTINUE",
+        "S3_LOG_LEVEL",
+        "S3_USE_YC_SESSION_TOKEN",
+        "GS_ACCESS_KEY_ID",
+        "GS_SECRET_ACCESS_KEY",
     }
 )
 _OTHER_STORES = (
-    "AWS_",
-    "S3_",
-    "GS_",
-    "GCS_",
     "AZ_",
     "AZURE_",
     "WABS_",
@@ -141,6 +152,19 @@ def refuse_misplacing(names: Iterable[str]) -> None:
             )
 
 
+def refuse_moved_endpoint(names: Iterable[str]) -> None:
+    """Raise ConfigError if S3 would be looked for at an address that a service hands out.
+
+    WAL-G reads this one without its prefix too.
+    """
+    for name in names:
+        if name in _MOVED_ENDPOINT:
+            raise ConfigError(
+                f"environment {name} asks a service where S3 is, which pitr does not do",
+                hint=f"Unset {name} and name the place with AWS_ENDPOINT.",
+            )
+
+
 def refuse_other_stores(names: Iterable[str]) -> None:
     """Raise ConfigError if a variable puts the repository into a store that we do not have."""
     for name in names:
@@ -174,7 +198,7 @@ def _is_met(suffix: str, value: str) -> bool:
     """Tell whether pitr does anyway what the variable asks for."""
     if suffix == "LOG_DESTINATION":
         return value == "stderr"
-    if suffix == "PREVENT_WAL_OVERWRITE":
+    if suffix in _ALWAYS_ON:
         return value.lower() in _ON
     return value.lower() in _OFF
 

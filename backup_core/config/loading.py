@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backup_core.config import file, foreign
-from backup_core.config.settings import TABLE, Row, Settings
+from backup_core.config import file, foreign, locations, stores
+from backup_core.config.row import Row
+from backup_core.config.settings import Settings
+from backup_core.config.table import TABLE
 from backup_core.errors import ConfigError
 
 
@@ -37,6 +39,8 @@ class ShownSetting:
 _Given = tuple[str, str]
 """A value as text, and its origin."""
 
+_SDK = "environment AWS_"
+
 
 def load(
     *, flags: Mapping[str, str | None], environ: Mapping[str, str], config_file: Path | None
@@ -44,7 +48,8 @@ def load(
     """Settle every setting: flags over environment over pitr.toml over defaults.
 
     `flags` are named by field; None is a flag that was not given. Raises ConfigError for a value
-    that cannot be used, for no repository, and for whatever asks for encryption or another store.
+    that cannot be used, for no repository, for settings that contradict each other, and for
+    whatever asks for encryption or a store that we do not have.
     """
     environment = _as_envdir(environ)
     found = file.find(config_file, environment)
@@ -56,10 +61,22 @@ def load(
     }
     _check_repository(given["repository"], environment)
     chosen = {name: TABLE[name].read(*options[0]) for name, options in given.items() if options}
+    origins = {name: given[name][0][1] if given[name] else "default" for name in TABLE}
+    settings = _with_repository_settled(
+        Settings(**chosen)  # type: ignore[arg-type]  # the rows' parsers know the types
+    )
+    _check_kind(settings.repository, origins["repository"])
+    stores.refuse_contradictions(settings, origins)
+    if stores.scheme(settings.repository) == "s3":
+        foreign.refuse_moved_endpoint(environment)
     return Loaded(
-        settings=Settings(**chosen),  # type: ignore[arg-type]  # the rows' parsers know the types
-        origins={name: given[name][0][1] if given[name] else "default" for name in TABLE},
-        warnings=(*_disagreements(given), *foreign.warnings(environment)),
+        settings=settings,
+        origins=origins,
+        warnings=(
+            *_disagreements(given, stores.scheme(settings.repository)),
+            *stores.warnings(settings, origins),
+            *foreign.warnings(environment),
+        ),
     )
 
 
@@ -107,21 +124,61 @@ def _check_repository(options: list[_Given], environ: Mapping[str, str]) -> None
     explicit = ("flag --repository", "environment PITR_REPOSITORY")
     if not options or options[0][1] not in explicit:
         foreign.refuse_other_stores(environ)
+        _refuse_two_kinds([origin for _, origin in options if _kind(origin)])
     if not options:
         raise ConfigError(
             "no repository is set",
-            hint="Use --repository file:///path or set WALG_FILE_PREFIX or PITR_REPOSITORY.",
+            hint="Use --repository with s3://bucket/prefix, gs://bucket/prefix or file:///path, "
+            "or set WALG_S3_PREFIX, WALG_GS_PREFIX, WALG_FILE_PREFIX or PITR_REPOSITORY.",
         )
 
 
-def _disagreements(given: Mapping[str, list[_Given]]) -> list[str]:
-    """Write a sentence for each variable that loses to another one with a different value."""
+def _refuse_two_kinds(prefixes: list[str]) -> None:
+    """Refuse variables that name repositories in different kinds of store."""
+    other = next((origin for origin in prefixes if _kind(origin) != _kind(prefixes[0])), None)
+    if other is not None:
+        raise ConfigError(
+            f"{prefixes[0]} and {other} name repositories in different stores",
+            hint="Unset one of them, or choose with --repository or PITR_REPOSITORY.",
+        )
+
+
+def _check_kind(repository: str, origin: str) -> None:
+    """Refuse a URL under a name that speaks of another store: wal-g would read it otherwise."""
+    if _kind(origin) not in ("", stores.scheme(repository)):
+        raise ConfigError(
+            f'{origin} names a repository of another kind, "{repository}"',
+            hint="Set WALG_S3_PREFIX, WALG_GS_PREFIX or WALG_FILE_PREFIX, whichever fits the URL.",
+        )
+
+
+def _kind(origin: str) -> str:
+    """Tell the scheme that WAL-G's or WAL-E's variable stands for; empty for other origins."""
+    if not origin.startswith(("environment WALG_", "environment WALE_")):
+        return ""
+    return origin.split("_")[1].lower()
+
+
+def _with_repository_settled(settings: Settings) -> Settings:
+    """Drop doubled slashes from a gs:// prefix, unless they are to stay."""
+    if not settings.gcs_normalize_prefix or stores.scheme(settings.repository) != "gs":
+        return settings
+    return replace(settings, repository=locations.without_extra_slashes(settings.repository))
+
+
+def _disagreements(given: Mapping[str, list[_Given]], store: str) -> list[str]:
+    """Write a sentence for each variable that loses to another one with a different value.
+
+    Settings of a store that is not used do not matter, and the SDKs rank their own names.
+    """
     return [
         f"{loser} differs from {options[0][1]}, which is used."
         for name, options in given.items()
+        if stores.concerns(name, store)
         for text, loser in options[1:]
         if loser.startswith("environment ")
         and options[0][1].startswith("environment ")
+        and not (options[0][1].startswith(_SDK) and loser.startswith(_SDK))
         and not _same(TABLE[name], options[0][0], text)
     ]
 

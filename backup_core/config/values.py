@@ -13,9 +13,6 @@ from pathlib import Path
 
 from backup_core.errors import ConfigError
 
-SCHEMES = ("file",)
-"""URL schemes of the stores in this build."""
-
 _INTEGER = r"[+-]?[0-9]{1,18}"
 _SIZE = r"([0-9]{1,18})\s*([A-Za-z]*)"
 _SIZE_UNITS = {"": 1, "b": 1} | {
@@ -40,36 +37,6 @@ _DURATION_UNITS = {
 _LONGEST = 366 * 86400.0
 _TRUE = ("1", "t", "true", "y", "yes", "on")
 _FALSE = ("0", "f", "false", "n", "no", "off")
-_REPOSITORY_HINT = "Give an absolute path as a URL, such as file:///var/backups/pg."
-
-
-def repository_url(text: str) -> str:
-    """Normalise a repository to `file://` and an absolute path, in which nothing is quoted.
-
-    A bare absolute path and `file://localhost/path` mean the same; trailing slashes are dropped.
-    """
-    if not text.strip():
-        raise ConfigError("the repository is empty", hint=_REPOSITORY_HINT)
-    if any(ord(character) < 0x20 or character == "\x7f" for character in text):
-        raise ConfigError(f"{text!r} has control characters in it", hint=_REPOSITORY_HINT)
-    path = _file_path(text) if "://" in text and not text.startswith("/") else text
-    if not path.startswith("/"):
-        raise ConfigError(f'"{text}" is not an absolute path or a URL', hint=_REPOSITORY_HINT)
-    return "file://" + (path.rstrip("/") or "/")
-
-
-def _file_path(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    if scheme.lower() not in SCHEMES:
-        known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise ConfigError(f'no store for "{scheme}://" in "{url}"', hint=f"Supported: {known}.")
-    host, slash, path = rest.partition("/")
-    if host not in ("", "localhost"):
-        raise ConfigError(
-            f'"{host}" in "{url}" stands where a host name does',
-            hint=f"For the directory /{rest} write three slashes: file:///{rest}.",
-        )
-    return slash + path
 
 
 _WRITABLE_CODECS = ("zstd", "none")
@@ -117,31 +84,32 @@ def size(text: str) -> int:
 
 def duration(text: str) -> float:
     """Read a time above zero as seconds: `90`, `30s`, `5min`, and Go's `1m30s`."""
-    seconds = _seconds(text)
-    if seconds <= 0:
-        raise _not_a_duration(text)
-    return seconds
+    time = seconds(text)
+    if time <= 0:
+        raise _not_a_duration(text, _LONGEST)
+    return time
 
 
 def duration_or_off(text: str) -> float | None:
     """Read a time as seconds; `0` and `none` mean no limit, which is None."""
-    return None if text.lower() == "none" else _seconds(text) or None
+    return None if text.lower() == "none" else seconds(text) or None
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str, longest: float = _LONGEST) -> float:
+    """Read a time of at most `longest` seconds; zero is one."""
     spelled = text + "s" if re.fullmatch(_NUMBER, text) else text
     if re.fullmatch(f"(?:{_DURATION_PART})+", spelled) is None:
-        raise _not_a_duration(text)
+        raise _not_a_duration(text, longest)
     parts = re.findall(_DURATION_PART, spelled)
-    seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
-    if seconds > _LONGEST:
-        raise _not_a_duration(text)
-    return seconds
+    total = sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
+    if total > longest:
+        raise _not_a_duration(text, longest)
+    return total
 
 
-def _not_a_duration(text: str) -> ConfigError:
+def _not_a_duration(text: str, longest: float) -> ConfigError:
     return ConfigError(
-        f'"{text}" is not a duration of at most 366 days',
+        f'"{text}" is not a duration of at most {longest / 86400:.0f} days',
         hint='Use seconds or units: "90", "30s", "5min", "1m30s".',
     )
 
@@ -182,7 +150,21 @@ def json_text(text: str) -> str:
 
 
 def path(text: str) -> Path:
-    """Read the path of a directory."""
+    """Read the path of a file or directory."""
     if not text or "\0" in text:
-        raise ConfigError(f"{text!r} is not a path", hint="Give the path of a directory.")
+        raise ConfigError(f"{text!r} is not a path", hint="Give the path of a file or directory.")
     return Path(text)
+
+
+def line(text: str) -> str:
+    """Return text that can be printed on one line."""
+    if not text.strip() or not text.isprintable():
+        raise ConfigError(f"{text!r} is not a line of text", hint="Use printable characters only.")
+    return text
+
+
+def word(text: str) -> str:
+    """Return text without blanks, in ASCII: what goes into a header of a request."""
+    if not text.isascii() or not text.isprintable() or not text or " " in text:
+        raise ConfigError(f"{text!r} is not one word", hint="Use printable ASCII without blanks.")
+    return text

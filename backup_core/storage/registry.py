@@ -7,15 +7,20 @@ directory never pays for the client library of an object store.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from backup_core.errors import ConfigError
 from backup_core.storage.base import Storage
 
+if TYPE_CHECKING:
+    from backup_core.storage.options import StoreOptions
 
-def open_storage(url: str) -> Storage:
-    """Open the store that `url` names, such as `file:///srv/pitr`.
 
-    Raises ConfigError for a URL that cannot be understood, StorageError if the store refuses.
+def open_storage(url: str, options: StoreOptions | None = None) -> Storage:
+    """Open the store that `url` names, such as `file:///srv/pitr` or `s3://bucket/prefix`.
+
+    Raises ConfigError for a URL that cannot be understood, StorageError if a directory is not
+    there. Nothing is asked of an object store before it is used.
     """
     scheme, separator, rest = url.partition("://")
     opener = _OPENERS.get(scheme.lower()) if separator else None
@@ -25,10 +30,10 @@ def open_storage(url: str) -> Storage:
             f'"{url}" is not the URL of a repository',
             hint=f"A repository's URL begins with one of: {known}.",
         )
-    return opener(url, rest)
+    return opener(url, rest, options)
 
 
-def _open_file(url: str, rest: str) -> Storage:
+def _open_file(url: str, rest: str, _: StoreOptions | None) -> Storage:
     from pathlib import Path
 
     from backup_core.storage.file import FileStorage
@@ -43,4 +48,22 @@ def _open_file(url: str, rest: str) -> Storage:
     return FileStorage(Path(f"/{path}"))
 
 
-_OPENERS: dict[str, Callable[[str, str], Storage]] = {"file": _open_file}
+def _open_s3(url: str, rest: str, options: StoreOptions | None) -> Storage:
+    from backup_core.storage.options import StoreOptions
+    from backup_core.storage.s3 import S3Storage
+
+    bucket, prefix = _bucket(url, rest)
+    return S3Storage(url.rstrip("/"), bucket, prefix.strip("/"), options or StoreOptions())
+
+
+def _bucket(url: str, rest: str) -> tuple[str, str]:
+    bucket, _, prefix = rest.partition("/")
+    if not bucket:
+        raise ConfigError(f'"{url}" names no bucket', hint="Write it as s3://bucket/prefix.")
+    return bucket, prefix
+
+
+_OPENERS: dict[str, Callable[[str, str, StoreOptions | None], Storage]] = {
+    "file": _open_file,
+    "s3": _open_s3,
+}

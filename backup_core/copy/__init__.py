@@ -1,0 +1,1 @@
+"""Copying backups with their WAL from one repository to another."""

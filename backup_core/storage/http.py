@@ -1,0 +1,265 @@
+"""HTTP connections that are kept, and what went wrong with them in two classes.
+
+The standard library's client and no other, because PostgreSQL starts a process a WAL segment and
+this costs it a third of what urllib3 does (docs/decisions/object-store-clients.md). It does not
+interpret answers: a status is for the store to judge. What it does judge is the transport: a
+connection that breaks, or says nothing, is a PassingError; a name that does not exist or a
+certificate that does not fit is a StorageError.
+"""
+
+from __future__ import annotations
+
+import http.client
+import select
+import socket
+import ssl
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from backup_core.errors import ConfigError, StorageError
+from backup_core.storage.retry import PassingError
+
+CHUNK_SIZE = 1 << 20
+_SMALL = 16 << 20
+_REPEATABLE = ("GET", "HEAD")
+_Origin = tuple[str, str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request; `url` is absolute and quoted, `body` is sent again as it is on a retry."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Sequence[bytes] = ()
+
+    @property
+    def size(self) -> int:
+        """The body's length in bytes."""
+        return sum(map(len, self.body))
+
+
+class Response:
+    """An answer whose body is still to be read; reading it to its end frees the connection."""
+
+    def __init__(
+        self, raw: http.client.HTTPResponse, connection: _Connection, pool: Connections
+    ) -> None:
+        self.status = raw.status
+        self.headers: Mapping[str, str] = {
+            name.lower(): value for name, value in raw.headers.items()
+        }
+        self._raw = raw
+        self._connection = connection
+        self._pool = pool
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body in pieces of at most 1 MiB; raises PassingError if it breaks off."""
+        whole = False
+        try:
+            while piece := self._read(CHUNK_SIZE):
+                yield piece
+            whole = not self._raw.length
+            if not whole:
+                raise PassingError(f"{self._connection.host} broke off in the middle of an answer")
+        finally:
+            self._raw.close()
+            self._pool.give_back(self._connection, usable=whole)
+
+    def read(self) -> bytes:
+        """Return a small body whole; what is over 16 MiB is not one of ours and is cut off."""
+        data = bytearray()
+        for piece in self.chunks():
+            data += piece
+            if len(data) > _SMALL:
+                break
+        return bytes(data)
+
+    def close(self) -> None:
+        """Give the body up, and the connection with it unless nothing is left to be read."""
+        whole = self._raw.isclosed()
+        self._raw.close()
+        self._pool.give_back(self._connection, usable=whole)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._raw.read(size)
+        except (OSError, http.client.HTTPException) as error:
+            raise _trouble(error, self._connection.host, sent=True) from None
+
+
+@dataclass(kw_only=True)
+class _Connection:
+    origin: _Origin
+    client: http.client.HTTPConnection
+    used: bool = False
+
+    @property
+    def host(self) -> str:
+        return f"{self.origin[1]}:{self.origin[2]}"
+
+    def is_open(self) -> bool:
+        """Tell whether the server has kept its end: one that is idle sends nothing but the end."""
+        if self.client.sock is None:
+            return False
+        poll = select.poll()
+        poll.register(self.client.sock, select.POLLIN)
+        return not poll.poll(0)
+
+
+class Connections:
+    """Keeps idle connections by origin for the threads of one process."""
+
+    def __init__(
+        self,
+        *,
+        connect_timeout: float,
+        request_timeout: float,
+        idle: int,
+        ca_file: Path | None = None,
+    ) -> None:
+        self._connect_timeout = connect_timeout
+        self._request_timeout = request_timeout
+        self._idle = idle
+        self._ca_file = ca_file
+        self._free: dict[_Origin, list[_Connection]] = {}
+        self._lock = threading.Lock()
+        self._tls: ssl.SSLContext | None = None
+        weakref.finalize(self, _close_all, self._free)
+
+    def send(self, request: Request) -> Response:
+        """Send one request and return the answer's head.
+
+        Raises PassingError when the connection breaks or is silent for too long, StorageError when
+        the host cannot be the right one. That a server has closed a connection which was kept is no
+        trouble: another is opened.
+        """
+        connection = self._take(_origin(request.url))
+        while True:
+            try:
+                return self._exchange(connection, request)
+            except PassingError:
+                connection.client.close()
+                if not connection.used or request.method not in _REPEATABLE:
+                    raise
+                connection = self._open(connection.origin)
+            except BaseException:
+                connection.client.close()
+                raise
+
+    def give_back(self, connection: _Connection, *, usable: bool) -> None:
+        """Keep a connection whose answer was read whole, close any other."""
+        with self._lock:
+            free = self._free.setdefault(connection.origin, [])
+            if usable and connection.client.sock and len(free) < self._idle:
+                if connection not in free:
+                    connection.used = True
+                    free.append(connection)
+                return
+        connection.client.close()
+
+    def _take(self, origin: _Origin) -> _Connection:
+        with self._lock:
+            free = self._free.get(origin, [])
+            while free:
+                connection = free.pop()
+                if connection.is_open():
+                    return connection
+                connection.client.close()
+        return self._open(origin)
+
+    def _open(self, origin: _Origin) -> _Connection:
+        scheme, host, port = origin
+        client = (
+            http.client.HTTPSConnection(
+                host, port, timeout=self._connect_timeout, context=self._tls_context()
+            )
+            if scheme == "https"
+            else http.client.HTTPConnection(host, port, timeout=self._connect_timeout)
+        )
+        client.blocksize = 256 << 10
+        return _Connection(origin=origin, client=client)
+
+    def _exchange(self, connection: _Connection, request: Request) -> Response:
+        sent = False
+        try:
+            if connection.client.sock is None:
+                self._connect(connection.client)
+            sent = True
+            self._write(connection.client, request)
+            return Response(connection.client.getresponse(), connection, self)
+        except (OSError, http.client.HTTPException) as error:
+            raise _trouble(error, connection.host, sent=sent) from None
+
+    def _connect(self, client: http.client.HTTPConnection) -> None:
+        client.connect()
+        client.sock.settimeout(self._request_timeout)
+
+    def _write(self, client: http.client.HTTPConnection, request: Request) -> None:
+        """Send the request; a server that refuses in mid-body has its say all the same."""
+        parts = urlsplit(request.url)
+        target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+        headers = {**request.headers}
+        if request.body or request.method in ("PUT", "POST"):
+            headers["Content-Length"] = str(request.size)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            client.request(request.method, target, body=iter(request.body), headers=headers)
+
+    def _tls_context(self) -> ssl.SSLContext:
+        with self._lock:
+            if self._tls is None:
+                try:
+                    self._tls = ssl.create_default_context(cafile=self._ca_file)
+                except (OSError, ssl.SSLError) as error:
+                    raise ConfigError(
+                        f"cannot use {self._ca_file} as certificates: {error}",
+                        hint="Name a file of PEM certificates that this user can read.",
+                    ) from None
+            return self._tls
+
+
+def _close_all(free: dict[_Origin, list[_Connection]]) -> None:
+    for connection in (each for kept in free.values() for each in kept):
+        connection.client.close()
+
+
+def _origin(url: str) -> _Origin:
+    parts = urlsplit(url)
+    default = 443 if parts.scheme == "https" else 80
+    return parts.scheme, parts.hostname or "", parts.port or default
+
+
+def _trouble(error: Exception, host: str, *, sent: bool) -> StorageError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return StorageError(
+            f"the certificate of {host} is not trusted: {error.verify_message}",
+            hint="Check the endpoint; a private authority's certificate goes into "
+            "WALG_S3_CA_CERT_FILE.",
+        )
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        return StorageError(
+            f"{host} does not speak TLS", hint="Does the endpoint begin with http:// instead?"
+        )
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
+        return StorageError(
+            f'there is no host "{host}"', hint="Check the endpoint, the region and DNS."
+        )
+    return PassingError(
+        f"no connection with {host}: {_describe(error)}",
+        hint="Check the endpoint, the network and the store.",
+        sent=sent,
+    )
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return f"{type(error).__name__}: {error}".rstrip(": ")

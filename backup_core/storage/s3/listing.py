@@ -1,0 +1,149 @@
+"""Listings, page by page, in the order of bytes.
+
+S3 lists in that order, and its pages are passed on as they come. SeaweedFS lists a directory tree
+instead, where `a/b` comes before `a-b`; there each directory is listed by itself, and its
+subdirectories wait for their place. A server that mixes its order otherwise is found out and
+refused, since half the engine relies on it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from datetime import datetime
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree
+
+from backup_core.errors import StorageError
+from backup_core.storage.base import ObjectInfo
+from backup_core.storage.retry import PassingError, retried
+from backup_core.storage.s3.client import Client
+
+_DELIMITER = "/"
+
+
+class Lister:
+    """Lists the whole keys of a bucket."""
+
+    def __init__(self, client: Client, *, version: int) -> None:
+        self._client = client
+        self._version = version
+
+    def entries(self, prefix: str, *, deep: bool, after: str) -> Iterator[ObjectInfo]:
+        """Yield the objects below `prefix` and after `after`; unless `deep`, by the delimiter."""
+        pages = self._pages(prefix, "" if deep else _DELIMITER, after)
+        first = next(pages)
+        if self._client.is_seaweedfs:
+            yield from self._walk(prefix, deep=deep, after=after.encode())
+            return
+        yield from _checked(self._client.url, first, after)
+        last = first[-1].key if first else ""
+        for page in pages:
+            yield from _checked(self._client.url, page, max(last, after, key=str.encode))
+            last = page[-1].key if page else last
+
+    def _walk(self, prefix: str, *, deep: bool, after: bytes) -> Iterator[ObjectInfo]:
+        """Yield the entries of one directory that match, or the objects in and below it."""
+        for entry in self._directory(prefix, _start_in_tree(prefix, after.decode())):
+            key = entry.key.encode()
+            if entry.modified is not None:
+                if key > after:
+                    yield entry
+            elif deep:
+                if key > after or after.startswith(key):
+                    yield from self._walk(entry.key, deep=True, after=after)
+            elif key > after and any(self._walk(entry.key, deep=True, after=b"")):
+                yield entry  # a directory stays when the last object in it is deleted
+
+    def _directory(self, prefix: str, after: str) -> Iterator[ObjectInfo]:
+        """Merge a directory's subdirectories into their places between its objects.
+
+        They arrive where their names stand without the slash, so each is held until a name comes
+        that is greater with it.
+        """
+        waiting: list[tuple[bytes, ObjectInfo]] = []
+        for page in self._pages(prefix, _DELIMITER, after):
+            for entry in sorted(page, key=lambda entry: entry.key.rstrip(_DELIMITER).encode()):
+                if entry.modified is None:
+                    heapq.heappush(waiting, (entry.key.encode(), entry))
+                    continue
+                while waiting and waiting[0][0] < entry.key.encode():
+                    yield heapq.heappop(waiting)[1]
+                yield entry
+        while waiting:
+            yield heapq.heappop(waiting)[1]
+
+    def _pages(self, prefix: str, delimiter: str, after: str) -> Iterator[list[ObjectInfo]]:
+        """Yield each page's entries, sorted among themselves."""
+        query = {"prefix": prefix, "encoding-type": "url", "max-keys": "1000"}
+        if delimiter:
+            query["delimiter"] = delimiter
+        if self._version == 2:
+            query["list-type"] = "2"
+        if after:
+            query["start-after" if self._version == 2 else "marker"] = after
+        while True:
+            root = retried(lambda: self._page(query), self._client.policy)
+            entries = list(_entries(root))
+            yield sorted(entries, key=lambda entry: entry.key.encode())
+            if _text(root, "IsTruncated") != "true":
+                return
+            if self._version == 2:
+                query["continuation-token"] = _text(root, "NextContinuationToken")
+            else:
+                marker = unquote_plus(_text(root, "NextMarker"))
+                query["marker"] = marker or max(entry.key for entry in entries)
+
+    def _page(self, query: dict[str, str]) -> ElementTree.Element:
+        operation = self._client.operation("list", "s3:ListBucket", query["prefix"])
+        response = self._client.send(operation, "GET", query=query)
+        try:
+            return ElementTree.fromstring(response.read())
+        except ElementTree.ParseError:
+            raise PassingError(
+                f"{self._client.url} answered a listing with what is no XML"
+            ) from None
+
+
+def _start_in_tree(prefix: str, after: str) -> str:
+    """Where a tree server may start so that nothing after `after` is passed over.
+
+    It compares names without the slash, so `a-b` would pass over the directory `a`, whose keys
+    come after it: the start is moved before the first character that is less than a slash.
+    """
+    parent = prefix[: prefix.rfind(_DELIMITER) + 1]
+    if not after.startswith(parent):
+        return ""
+    name, nested, _ = after[len(parent) :].partition(_DELIMITER)
+    cut = next((i for i, letter in enumerate(name) if letter < _DELIMITER), len(name))
+    if nested or cut < len(name):
+        name = name[: max(cut - 1, 0)]
+    return parent + name if name else ""
+
+
+def _entries(root: ElementTree.Element) -> Iterator[ObjectInfo]:
+    for element in root.iterfind("{*}Contents"):
+        key = unquote_plus(_text(element, "Key"))
+        if key.endswith(_DELIMITER):  # a console's or a tree server's mark for a directory
+            continue
+        yield ObjectInfo(
+            key=key,
+            size=int(_text(element, "Size")),
+            modified=datetime.fromisoformat(_text(element, "LastModified")).replace(microsecond=0),
+        )
+    for element in root.iterfind("{*}CommonPrefixes"):
+        yield ObjectInfo(key=unquote_plus(_text(element, "Prefix")), size=0, modified=None)
+
+
+def _text(element: ElementTree.Element, name: str) -> str:
+    return element.findtext(f"{{*}}{name}") or ""
+
+
+def _checked(url: str, page: list[ObjectInfo], last: str) -> list[ObjectInfo]:
+    """Raise unless the page goes on where the last ended."""
+    if page and page[0].key.encode() <= last.encode():
+        raise StorageError(
+            f'{url} lists "{page[0].key}" after "{last}"',
+            hint="The server does not list in the order of bytes, which S3 promises.",
+        )
+    return page

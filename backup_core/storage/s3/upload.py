@@ -1,0 +1,169 @@
+"""A large object in parts, several of them on their way at once.
+
+The stream is pulled in the caller's thread while a few threads, shared by all uploads of the
+store, send what was pulled. A slot is taken for each part, so the parts in memory are those in the
+slots and one a caller. The object appears when the upload is completed, and an upload that fails is
+aborted; one whose process was killed stays invisible, and a lifecycle rule removes it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from backup_core import log
+from backup_core.errors import PitrError, StorageError
+from backup_core.storage.checksum import as_base64, crc32c
+from backup_core.storage.parts import Part
+from backup_core.storage.retry import retried
+from backup_core.storage.s3.client import Client
+from backup_core.storage.s3.errors import Answer, translate
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentPart:
+    """A part that the server has confirmed."""
+
+    number: int
+    etag: str
+    checksum: str
+
+
+class Slots:
+    """The threads that send parts, and how many parts may wait for them."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._free = threading.BoundedSemaphore(count)
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def submit(self, work: Callable[[Part], SentPart], part: Part) -> Future[SentPart]:
+        """Run `work(part)` in a thread, once there is a slot for it."""
+        self._free.acquire()
+        try:
+            future = self._threads().submit(work, part)
+        except BaseException:
+            self._free.release()
+            raise
+        future.add_done_callback(lambda _: self._free.release())
+        return future
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._count, thread_name_prefix="upload")
+            return self._pool
+
+
+class MultipartUpload:
+    """One upload of the whole key `key`; the stream is told of by `send`, once."""
+
+    def __init__(
+        self, client: Client, slots: Slots, key: str, part_headers: Mapping[str, str]
+    ) -> None:
+        self._client = client
+        self._slots = slots
+        self._key = key
+        self._part_headers = part_headers
+        self._write = client.operation("write", "s3:PutObject", key)
+        self._id = ""
+        self._checksum = 0
+        self._size = 0
+
+    def begin(self, headers: Mapping[str, str]) -> None:
+        """Open the upload; nothing is visible yet."""
+        asked = {
+            **headers,
+            "x-amz-checksum-algorithm": "CRC32C",
+            "x-amz-checksum-type": "FULL_OBJECT",
+        }
+        answer = self._call("POST", {"uploads": ""}, asked)
+        self._id = answer.element("UploadId")
+        if not self._id:
+            raise StorageError(f"{self._client.url} did not name the upload that it began")
+
+    def send(self, parts: Iterator[Part]) -> list[SentPart]:
+        """Send all parts; the first error of any, or of the stream, is raised."""
+        pending: list[Future[SentPart]] = []
+        try:
+            for part in parts:
+                self._checksum = crc32c(part.chunks, self._checksum)
+                self._size += part.size
+                pending.append(self._slots.submit(self._send_part, part))
+                for future in pending:
+                    if future.done():
+                        future.result()
+            return [future.result() for future in pending]
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def complete(self, sent: list[SentPart], headers: Mapping[str, str]) -> None:
+        """Make the object appear, checked by the checksum of all of it."""
+        checked = {
+            **headers,
+            "x-amz-checksum-type": "FULL_OBJECT",
+            "x-amz-checksum-crc32c": as_base64(self._checksum),
+            "x-amz-mp-object-size": str(self._size),
+        }
+        document = "".join(
+            f"<Part><PartNumber>{part.number}</PartNumber><ETag>{part.etag}</ETag>"
+            f"<ChecksumCRC32C>{part.checksum}</ChecksumCRC32C></Part>"
+            for part in sent
+        )
+        body = f"<CompleteMultipartUpload>{document}</CompleteMultipartUpload>".encode()
+        answer = self._call("POST", {"uploadId": self._id}, checked, (body,))
+        if b"<Error>" in answer.body:
+            raise translate(answer, self._write, url=self._client.url)
+
+    def abort(self) -> None:
+        """Give the upload up; that this may fail is only logged."""
+        if not self._id:
+            return
+        operation = self._client.operation("abort", "s3:AbortMultipartUpload", self._key)
+        try:
+            self._client.send(operation, "DELETE", self._key, query={"uploadId": self._id}).read()
+        except PitrError as error:
+            logger = log.get("storage")
+            log.event(logger, log.WARNING, "an upload was not aborted", reason=error.message)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all parts."""
+        return self._size
+
+    def _send_part(self, part: Part) -> SentPart:
+        return retried(lambda: self._send_part_once(part), self._client.policy)
+
+    def _send_part_once(self, part: Part) -> SentPart:
+        checksum = as_base64(crc32c(part.chunks))
+        response = self._client.send(
+            self._write,
+            "PUT",
+            self._key,
+            query={"partNumber": str(part.number), "uploadId": self._id},
+            headers={**self._part_headers, "x-amz-checksum-crc32c": checksum},
+            body=part.chunks,
+        )
+        response.read()
+        return SentPart(
+            number=part.number, etag=response.headers.get("etag", ""), checksum=checksum
+        )
+
+    def _call(
+        self,
+        method: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: tuple[bytes, ...] = (),
+    ) -> Answer:
+        def attempt() -> Answer:
+            response = self._client.send(
+                self._write, method, self._key, query=query, headers=headers, body=body
+            )
+            return Answer(status=200, headers=response.headers, body=response.read())
+
+        return retried(attempt, self._client.policy)
