@@ -104,6 +104,8 @@ def run(args: argparse.Namespace) -> int:
     logger = log.get("backup-fetch")
     for warning in planned.warnings:
         log.event(logger, log.WARNING, warning)
+    if recovery is not None and args.restore_command is None:
+        _warn_of_environment(args, loaded)
     if args.dry_run:
         print_plan(planned, recovery, workers=workers)
         return 0
@@ -195,15 +197,33 @@ def _recovery(
 def _restore_command(
     args: argparse.Namespace, loaded: Loaded, planned: RestorePlan, target: RecoveryTarget
 ) -> str:
-    """Name the repository on the command line: the server's environment is not ours."""
+    """Name the settings on the command line: the server's environment is not ours."""
     extra = []
-    if args.config is not None:
-        extra += ["--config", str(args.config.absolute())]
-    if not loaded.origins["repository"].startswith("/") or args.config is None:
+    if args.envdir is not None:
+        extra += ["--envdir", str(args.envdir.absolute())]
+    if loaded.file is not None:
+        extra += ["--config", str(loaded.file.absolute())]
+    if loaded.origins["repository"].startswith(("flag ", "environment ")):
         extra += ["--repository", loaded.settings.repository]
     if target.is_set and planned.backup.major < _KEEPS_TARGET and not args.standby:
         extra.append("--demand")
     return restore_command([_program()], extra_arguments=extra)
+
+
+def _warn_of_environment(args: argparse.Namespace, loaded: Loaded) -> None:
+    """Tell of settings of the store that wal-fetch will lack: they must not be in a command."""
+    names = [
+        origin.removeprefix("environment ")
+        for name, origin in loaded.origins.items()
+        if name.startswith(("s3_", "gcs_")) and origin.startswith("environment ")
+    ]
+    if names and args.envdir is None:
+        log.event(
+            log.get("backup-fetch"),
+            log.WARNING,
+            f"wal-fetch needs {', '.join(sorted(names))} in the restored server's environment; "
+            "give --envdir or --config, and it reads them there",
+        )
 
 
 def _program() -> str:

@@ -30,6 +30,9 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         "--repository", metavar="URL", help="s3://bucket/prefix, gs://bucket/prefix or file:///path"
     )
     group.add_argument("--config", metavar="FILE", type=Path, help="a pitr.toml to read")
+    group.add_argument(
+        "--envdir", metavar="DIR", type=Path, help="a directory of variables to read"
+    )
     group.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error")
     group.add_argument("--log-format", metavar="FORMAT", help="text or json")
 
@@ -39,6 +42,13 @@ def load_settings(args: argparse.Namespace, **flags: str | None) -> Loaded:
 
     `flags` are the command's own options, by setting; None where not given.
     """
+    if args.envdir is not None:
+        from backup_core.config import envdir
+
+        # for libpq and the stores' chains of credentials too, as the program envdir does it
+        variables = envdir.read(args.envdir, os.environ)
+        os.environ.clear()
+        os.environ.update(variables)
     common = {name: getattr(args, name) for name in ("repository", "log_level", "log_format")}
     loaded = load(flags=common | flags, environ=os.environ, config_file=args.config)
     log.configure(loaded.settings.log_level, loaded.settings.log_format, sys.stderr)

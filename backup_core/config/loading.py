@@ -18,11 +18,12 @@ class Loaded:
     """Settings, where each came from (by field name), and sentences the operator should see.
 
     An origin reads `flag --repository`, `environment WALG_FILE_PREFIX`,
-    `/etc/pitr/pitr.toml:3` or `default`.
+    `/etc/pitr/pitr.toml:3` or `default`; `file` is the pitr.toml that was read, if one was.
     """
 
     settings: Settings
     origins: Mapping[str, str]
+    file: Path | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -72,6 +73,7 @@ def load(
     return Loaded(
         settings=settings,
         origins=origins,
+        file=found,
         warnings=(
             *_disagreements(given, stores.scheme(settings.repository)),
             *stores.warnings(settings, origins),

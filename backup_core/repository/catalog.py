@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +18,8 @@ from backup_core.repository.index import BackupIndex, parse_index
 from backup_core.repository.sentinel import Backup, parse_backup
 from backup_core.storage.base import ObjectInfo, Storage
 from backup_core.stream.compress import decode
+
+_READERS = 8  # a document is small, and far away in an object store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +71,9 @@ def read_catalog(storage: Storage) -> Catalog:
     """List and read every backup's sentinel."""
     entries = list(storage.list(layout.BACKUPS, delimiter="/"))
     sentinels = [entry for entry in entries if entry.key.endswith(layout.SENTINEL_SUFFIX)]
-    found = [_read(storage, entry) for entry in sentinels]
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="catalog") as pool:
+        read = pool.map(lambda entry: _read(storage, entry), sentinels)
+        found = [item for item in read if item is not None]
     names = {item.name for item in found}
     folders = (entry.key.removeprefix(layout.BACKUPS)[:-1] for entry in entries)
     return Catalog(
@@ -84,15 +89,19 @@ def _in_order(backups: Sequence[Backup]) -> tuple[Backup, ...]:
     return tuple(sorted(backups, key=lambda backup: (backup.finish_time, backup.name)))
 
 
-def _read(storage: Storage, entry: ObjectInfo) -> Backup | UnreadableBackup:
+def _read(storage: Storage, entry: ObjectInfo) -> Backup | UnreadableBackup | None:
+    """Read one backup's documents; None if it was deleted since it was listed."""
     name = entry.key.removeprefix(layout.BACKUPS).removesuffix(layout.SENTINEL_SUFFIX)
     try:
         if not layout.is_backup_name(name):
             raise CorruptError(f'"{name}" is not the name of a backup')
+        sentinel = _optional(storage, entry.key)
+        if sentinel is None:
+            return None
         return parse_backup(
             name,
             layout.backup_timeline(name),
-            b"".join(storage.get(entry.key)),
+            sentinel,
             _optional(storage, layout.metadata(name)),
             modified=entry.modified,
             corrupt_pages=_count_corrupt_pages(storage, name),

@@ -100,9 +100,9 @@ class _Lease:
             raise
 
     def _numbers(self) -> list[int]:
-        return sorted(
-            int(info.key.rsplit("-", 1)[1]) for info in self._storage.list(f"{layout.LOCKS}backup-")
-        )
+        keys = (info.key for info in self._storage.list(f"{layout.LOCKS}backup-"))
+        tails = (key.removeprefix(f"{layout.LOCKS}backup-") for key in keys)
+        return sorted(int(tail) for tail in tails if tail.isdecimal())
 
     def _check_gone(self, number: int) -> None:
         holder = self._holder(number)

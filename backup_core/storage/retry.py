@@ -81,7 +81,7 @@ class Attempts:
         policy = self._policy
         from random import uniform
 
-        bound = min(policy.longest_pause, policy.first_pause * 2.0**self._failed)
+        bound = min(policy.longest_pause, policy.first_pause * 2.0 ** (self._failed - 1))
         return max((policy.draw or uniform)(bound / 2, bound), error.after)
 
 

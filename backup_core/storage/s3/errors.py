@@ -22,6 +22,7 @@ _PASSING_CODES = frozenset(
         "BadDigest",
         "ConditionalRequestConflict",
         "InternalError",
+        "MalformedXML",  # ours is well-formed, so it was damaged on its way
         "OperationAborted",
         "RequestTimeout",
         "ServiceUnavailable",

@@ -108,17 +108,16 @@ class Lister:
 def _start_in_tree(prefix: str, after: str) -> str:
     """Where a tree server may start so that nothing after `after` is passed over.
 
-    It compares names without the slash, so `a-b` would pass over the directory `a`, whose keys
-    come after it: the start is moved before the first character that is less than a slash.
+    It compares names without the slash, so `a` and `a-b` would pass over the directory `a`, whose
+    keys come after them: the start is moved before what precedes the first character that is less
+    than a slash.
     """
     parent = prefix[: prefix.rfind(_DELIMITER) + 1]
     if not after.startswith(parent):
         return ""
-    name, nested, _ = after[len(parent) :].partition(_DELIMITER)
+    name = after[len(parent) :].partition(_DELIMITER)[0]
     cut = next((i for i, letter in enumerate(name) if letter < _DELIMITER), len(name))
-    if nested or cut < len(name):
-        name = name[: max(cut - 1, 0)]
-    return parent + name if name else ""
+    return parent + name[: cut - 1] if cut > 1 else ""
 
 
 def _entries(root: ElementTree.Element) -> Iterator[ObjectInfo]:

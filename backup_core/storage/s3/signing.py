@@ -1,8 +1,8 @@
 """AWS Signature Version 4 for S3, in the header of a request.
 
-The signature covers the method, the path, the query and the headers that matter, and the body by
-its SHA-256, or by the word UNSIGNED-PAYLOAD where TLS and a checksum header guard it already
-(Amazon S3 API Reference, "Authenticating Requests: Using the Authorization Header").
+The signature covers the method, the path, the query and the headers that S3 asks for, and the
+body by its SHA-256, or by the word UNSIGNED-PAYLOAD where TLS and a checksum header guard it
+already (Amazon S3 API Reference, "Authenticating Requests: Using the Authorization Header").
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 UNSIGNED = "UNSIGNED-PAYLOAD"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _ALGORITHM = "AWS4-HMAC-SHA256"
+_SIGNED = ("host", "content-md5", "x-amz-")  # what S3 asks for: others a proxy may have to change
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,21 +45,22 @@ def sign(
     """
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
     scope = f"{stamp[:8]}/{region}/s3/aws4_request"
-    signed = {name.lower(): value.strip() for name, value in headers.items()}
-    signed |= {
+    sent = {name.lower(): value.strip() for name, value in headers.items()}
+    sent |= {
         "host": urlsplit(url).netloc,
         "x-amz-content-sha256": payload_hash,
         "x-amz-date": stamp,
     }
     if credentials.session_token:
-        signed["x-amz-security-token"] = credentials.session_token
+        sent["x-amz-security-token"] = credentials.session_token
+    signed = {name: value for name, value in sent.items() if name.startswith(_SIGNED)}
     names = ";".join(sorted(signed))
     canonical = _canonical_request(method, url, signed, payload_hash)
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     to_sign = "\n".join([_ALGORITHM, stamp, scope, digest])
     key = _signing_key(credentials.secret_access_key, stamp[:8], region)
     signature = _hmac(key, to_sign).hex()
-    return signed | {
+    return sent | {
         "authorization": f"{_ALGORITHM} Credential={credentials.access_key_id}/{scope}, "
         f"SignedHeaders={names}, Signature={signature}"
     }
