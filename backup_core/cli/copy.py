@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 
 from backup_core import log
 from backup_core.cli.options import add_common, load_settings, open_repository
 from backup_core.cli.output import reporter, size
+from backup_core.config import Settings, envdir, load
 from backup_core.config.locations import repository_url
 from backup_core.copy.items import CopyItem, CopyPlan
 from backup_core.copy.run import CopyOptions, CopyResult, carry_out
@@ -47,6 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--verify", action="store_true", help="read back all that the target then has"
     )
     parser.add_argument("--workers", metavar="N", help="copy this many objects at once")
+    source = parser.add_argument_group("settings of FROM, where they are not those of TO")
+    source.add_argument("--from-config", metavar="FILE", type=Path, help="a pitr.toml for FROM")
+    source.add_argument("--from-envdir", metavar="DIR", type=Path, help="variables for FROM")
     add_common(parser)
 
 
@@ -60,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     source_url, args.repository = map(repository_url, (args.source, args.target))
     # settled for the target, so that a setting which asks for encryption holds for what is written
     settings = load_settings(args, download_concurrency=args.workers).settings
-    source = open_repository(replace(settings, repository=source_url))
+    source = open_repository(_source_settings(args, settings, source_url))
     target = open_repository(settings)
     logger = log.get("copy")
     request = CopyRequest(
@@ -80,6 +85,14 @@ def run(args: argparse.Namespace) -> int:
         result = carry_out(source, target, plan, options, advance=report.advance, step=report.step)
     _log(plan, result, source.url, target.url)
     return 0
+
+
+def _source_settings(args: argparse.Namespace, settings: Settings, url: str) -> Settings:
+    """Those of the target with another URL, unless the source has its own: then only them."""
+    if args.from_config is None and args.from_envdir is None:
+        return replace(settings, repository=url)
+    environ = {} if args.from_envdir is None else envdir.read(args.from_envdir, {})
+    return load(flags={"repository": url}, environ=environ, config_file=args.from_config).settings
 
 
 def _print(plan: CopyPlan) -> None:

@@ -362,3 +362,28 @@ def test_variables_that_the_restored_server_will_lack_are_named(
     assert "AWS_SECRET_ACCESS_KEY" in done.stderr
     written = list((tmp_path / "restored").glob("*.conf"))
     assert not any(server.secret_key in path.read_text() for path in written)
+
+
+def test_a_copy_leads_from_one_store_to_another(
+    tmp_path: Path,
+    pitr: Pitr,
+    make_cluster: MakeCluster,
+    server: SeaweedFS,
+    own_server: SeaweedFS,
+) -> None:
+    """Each side has its own endpoint and keys; what arrives is restored without the first."""
+    first = bucket_site(tmp_path / "first", pitr, make_cluster, own_server)
+    second = bucket_site(tmp_path / "second", pitr, make_cluster, server)
+    cluster = first.cluster()
+    cluster.sql(BIG)
+    first.backup(cluster)
+    archive_everything(cluster)
+    cluster.kill()
+    options = ("--from-config", first.config, "--with-history", "--verify")
+    second.run("copy", first.url, second.url, *options)
+    again = second.run("copy", first.url, second.url, *options)
+    assert "objects=0" in again.stderr
+    own_server.kill()
+    restored = second.restore()
+    promoted(restored)
+    assert restored.scalar("SELECT count(*) FROM t WHERE h = sha512(n::text::bytea)") == 60000

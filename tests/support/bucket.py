@@ -60,6 +60,7 @@ def bucket_site(
     retry_timeout: str = "60s",
 ) -> BucketSite:
     """Make a site below `base`; `endpoint` leads its commands through a proxy."""
+    base.mkdir(exist_ok=True)
     url = f"s3://{server.bucket}/{base.name}"
     config = base / "pitr.toml"
     settings = {
