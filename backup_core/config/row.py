@@ -47,4 +47,6 @@ class Row:
             return "********"
         if isinstance(value, bool):
             return str(value).lower()
+        if isinstance(value, tuple):
+            return ",".join(value)
         return f"{value:.15g}{self.unit}" if isinstance(value, float) else f"{value}{self.unit}"

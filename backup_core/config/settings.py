@@ -68,3 +68,5 @@ class Settings:
     request_timeout: float = 60.0
     retry_timeout: float = 120.0
     max_retries: int = 15
+    https_proxy: str | None = field(default=None, repr=False)
+    no_proxy: tuple[str, ...] = ()

@@ -103,3 +103,19 @@ def _check_header(name: str, value: object) -> None:
         or re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", value) is None
     ):
         raise ConfigError(f"the value of {name} is not printable ASCII", hint=_HEADERS_HINT)
+
+
+def proxy(text: str) -> str:
+    """Read the address of a proxy, with its credentials if it wants any: `http://user:pw@host`."""
+    scheme, separator, rest = text.rpartition("://")
+    if scheme.lower() not in ("", "http") or not rest.strip("/") or (separator and not scheme):
+        raise ConfigError(
+            "this is not the address of a proxy",
+            hint="Give http://host:port, or http://user:password@host:port.",
+        )
+    return f"http://{rest.rstrip('/')}"
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """Read hosts and domains separated by commas; `*` is every host."""
+    return tuple(host.strip().lower().lstrip(".") for host in text.split(",") if host.strip(" ."))

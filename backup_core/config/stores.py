@@ -123,6 +123,8 @@ def store_options(settings: Settings) -> StoreOptions:
         request_timeout=settings.request_timeout,
         retry_timeout=settings.retry_timeout,
         max_retries=settings.max_retries,
+        https_proxy=settings.https_proxy,
+        no_proxy=settings.no_proxy,
     )
 
 

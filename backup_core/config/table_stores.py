@@ -213,5 +213,18 @@ STORE_ROWS: dict[str, Row] = {
         walg="S3_MAX_RETRIES",
         also=("S3_MAX_RETRIES", "WALG_GCS_MAX_RETRIES", "WALE_GCS_MAX_RETRIES", "GCS_MAX_RETRIES"),
     ),
+    "https_proxy": Row(
+        parse=store_values.proxy,
+        about="A proxy that leads to `https://` stores: `http://host:port`.",
+        also=("HTTPS_PROXY", "https_proxy"),
+        default="none",
+        secret=True,
+    ),
+    "no_proxy": Row(
+        parse=store_values.hosts,
+        about="Hosts and domains that are reached without the proxy, separated by commas.",
+        also=("NO_PROXY", "no_proxy"),
+        default="none",
+    ),
 }
 """Field name to row, in the order of the fields."""

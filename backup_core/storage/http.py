@@ -15,11 +15,12 @@ import socket
 import ssl
 import threading
 import weakref
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from backup_core.errors import ConfigError, StorageError
 from backup_core.storage.retry import PassingError
@@ -123,11 +124,15 @@ class Connections:
         request_timeout: float,
         idle: int,
         ca_file: Path | None = None,
+        proxy: str | None = None,
+        no_proxy: tuple[str, ...] = (),
     ) -> None:
         self._connect_timeout = connect_timeout
         self._request_timeout = request_timeout
         self._idle = idle
         self._ca_file = ca_file
+        self._proxy = proxy
+        self._no_proxy = no_proxy
         self._free: dict[_Origin, list[_Connection]] = {}
         self._lock = threading.Lock()
         self._tls: ssl.SSLContext | None = None
@@ -176,15 +181,33 @@ class Connections:
 
     def _open(self, origin: _Origin) -> _Connection:
         scheme, host, port = origin
-        client = (
-            http.client.HTTPSConnection(
+        client: http.client.HTTPConnection
+        if scheme == "http":
+            client = http.client.HTTPConnection(host, port, timeout=self._connect_timeout)
+        elif self._proxy is None or is_excepted(host, self._no_proxy):
+            client = http.client.HTTPSConnection(
                 host, port, timeout=self._connect_timeout, context=self._tls_context()
             )
-            if scheme == "https"
-            else http.client.HTTPConnection(host, port, timeout=self._connect_timeout)
-        )
+        else:
+            client = self._through_proxy(self._proxy, host, port)
         client.blocksize = 256 << 10
         return _Connection(origin=origin, client=client)
+
+    def _through_proxy(self, proxy: str, host: str, port: int) -> http.client.HTTPSConnection:
+        """A connection that asks the proxy for a tunnel and speaks TLS with the host inside it."""
+        parts = urlsplit(proxy)
+        client = http.client.HTTPSConnection(
+            parts.hostname or "",
+            parts.port or 80,
+            timeout=self._connect_timeout,
+            context=self._tls_context(),
+        )
+        headers = {}
+        if parts.username is not None:
+            credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            headers["Proxy-Authorization"] = f"Basic {b64encode(credentials.encode()).decode()}"
+        client.set_tunnel(host, port, headers)
+        return client
 
     def _exchange(self, connection: _Connection, request: Request) -> Response:
         sent = False
@@ -222,6 +245,11 @@ class Connections:
                         hint="Name a file of PEM certificates that this user can read.",
                     ) from None
             return self._tls
+
+
+def is_excepted(host: str, exceptions: tuple[str, ...]) -> bool:
+    """Tell whether a host is one of the exceptions, or in one of these domains."""
+    return any(each in ("*", host) or host.endswith(f".{each}") for each in exceptions)
 
 
 def _close_all(free: dict[_Origin, list[_Connection]]) -> None:

@@ -67,7 +67,8 @@ class StoreOptions:
 
     `upload_concurrency` bounds the parts of large objects in flight, of all workers together.
     `request_timeout` is a time without a byte, `retry_timeout` how long one operation is tried
-    again, `max_retries` how often.
+    again, `max_retries` how often. `https_proxy` is the URL of a proxy that leads to https://
+    addresses, but not to the hosts and domains in `no_proxy`.
     """
 
     s3: S3Options = field(default_factory=S3Options)
@@ -78,3 +79,5 @@ class StoreOptions:
     request_timeout: float = 60.0
     retry_timeout: float = 120.0
     max_retries: int = 15
+    https_proxy: str | None = field(default=None, repr=False)
+    no_proxy: tuple[str, ...] = ()

@@ -41,6 +41,8 @@ class Client:
             request_timeout=options.request_timeout,
             idle=options.connections,
             ca_file=options.s3.ca_cert_file,
+            proxy=options.https_proxy,
+            no_proxy=options.no_proxy,
         )
 
     @property

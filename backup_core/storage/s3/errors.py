@@ -121,10 +121,16 @@ def _explain(
         return _denied(operation, text)
     if answer.body and b"<Error" not in answer.body:
         return (
-            f"cannot {operation.words}: the endpoint answered {answer.status} without S3's words",
+            f"cannot {operation.words}: {answer.status}, said in other words than S3's: "
+            f'"{_first_words(answer.body)}"',
             "It may not be an S3 server: check AWS_ENDPOINT and AWS_S3_FORCE_PATH_STYLE.",
         )
     return text, None
+
+
+def _first_words(body: bytes) -> str:
+    line = body.decode(errors="replace").strip().partition("\n")[0]
+    return "".join(filter(str.isprintable, line))[:80]
 
 
 def _denied(operation: Operation, text: str) -> tuple[str, str]:

@@ -49,6 +49,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "request_timeout": ("5min", 300.0),
     "retry_timeout": ("10min", 600.0),
     "max_retries": ("3", 3),
+    "https_proxy": ("http://me:pw@proxy:3128/", "http://me:pw@proxy:3128"),
+    "no_proxy": (".example.com, localhost,", ("example.com", "localhost")),
 }
 NEEDS = {
     "s3_access_key_id": {"PITR_S3_SECRET_ACCESS_KEY": "hunter2"},
