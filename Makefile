@@ -9,14 +9,16 @@ IN_PLACE := $(BOOTSTRAP) --keep-user
 MAJORS := default 14 15 16 17 18 12 13
 WORKERS ?= 2
 ARGS ?=
+STORE ?= file
 
 .PHONY: demo
-demo: ## lose a database and bring it back to the second before (KEEP=1 keeps what it made)
-	@$(BOOTSTRAP) --postgres default python -m tests.e2e.demo $(ARGS)
+demo: ## lose a database and bring it back to the second before (STORE=s3 archives to S3, KEEP=1 keeps it)
+	@STORE=$(STORE) $(BOOTSTRAP) --postgres default $(if $(filter s3,$(STORE)),--stores) \
+		python -m tests.e2e.demo $(ARGS)
 
 .PHONY: test
 test: ## run all tests, with everything that they need
-	@$(BOOTSTRAP) --postgres "$(MAJORS)" python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BOOTSTRAP) --postgres "$(MAJORS)" --stores python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: check
 check: ## lint, check the format, the types and the layers
@@ -33,8 +35,8 @@ _layers:
 	lint-imports
 
 .PHONY: bench
-bench: ## compare with pgBackRest; the results go to bench/RESULTS.md
-	@$(BOOTSTRAP) --postgres 15 python -m bench --output /dev/null $(ARGS) >bench/RESULTS.md.new
+bench: ## compare with pgBackRest and boto3, into bench/RESULTS.md (ARGS="--only store": a part)
+	@$(BOOTSTRAP) --postgres 15 --stores python -m bench --output /dev/null $(ARGS) >bench/RESULTS.md.new
 	@mv bench/RESULTS.md.new bench/RESULTS.md
 	@cat bench/RESULTS.md
 

@@ -1,32 +1,44 @@
-"""Compare pitr with pgBackRest: `python -m bench --help`; `make bench` provides what it needs."""
+"""Compare pitr with pgBackRest and boto3: `python -m bench --help`; `make bench` provides."""
 
 import argparse
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.clusters import Dataset, make_mixed, make_pgbench
+from bench import report
+from bench.clients import Clients
+from bench.comparison import Comparison, Conditions, Found
 from bench.machine import describe
 from bench.programs import UnavailableError, find_pgbackrest, install_pitr
-from bench.report import Results, markdown, print_results
-from bench.tools import WORKERS, PgBackRest, Pitr, Site, Tool
-from bench.works import (
-    Series,
-    backups_and_restores,
-    limits,
-    pushes_and_fetches,
-    start_up,
-    stored_ratio,
-)
+from bench.report import Section
+from bench.start import start_ups
+from bench.tools import WORKERS
 from tests.support.cache import run
+from tests.support.certificates import make_certificate
 from tests.support.postgres import Binaries, find_binaries
+from tests.support.seaweed import SeaweedFS, seaweed
 
-SEGMENTS = 50
-START_UPS = 20
 NEWEST_MAJOR = 15  # the newest that Debian's pgBackRest 2.45 knows
+PEER, SDK = "pgBackRest", "boto3"
+DIRECTORY, BUCKET, STORE, START = PARTS = ("tools", "tools-s3", "store", "start-up")
+RESULTS = Path(__file__).with_name("RESULTS.md")
+EXPLANATIONS = {
+    DIRECTORY: "Every run has two workers, page checksums, durable writes and a warm page cache; "
+    "backups\ninclude the proof that archiving works, and the checkpoint at their start is "
+    "immediate.",
+    BUCKET: "As above, on a SeaweedFS of this machine that is reached by TLS, with its data on the "
+    "same disk\nand its work on the same processors.",
+    STORE: "Each client in a process of its own, which is measured without its start: the store of "
+    "pitr with\nits default settings, boto3 with its default TransferConfig. The last column is "
+    "the peak beyond\nwhat the process held before the work; the bound is (workers + 4) x 20 MiB.",
+    START: "Whole processes, but for the imports: those are as the interpreter counts them. S3 is "
+    "a SeaweedFS\nof this machine, reached by TLS; what is pushed is a segment of 16 MiB that "
+    "compresses threefold.",
+}
 
 
 class Bench:
@@ -34,62 +46,82 @@ class Bench:
 
     def __init__(self, base: Path, arguments: argparse.Namespace) -> None:
         self.base = base
-        self.runs: int = arguments.runs
-        self.scale: int = arguments.scale
-        self.level: int = arguments.level
+        self.arguments = arguments
         self.binaries: Binaries = find_binaries(NEWEST_MAJOR)
         self.peer, self.peer_version = self._find_peer()
         say("pitr is installed")
         self.pitr = install_pitr(base)
-        self.compared: list[Series] = []
-        self.limits: list[Series] = []
-        self.conditions = [
-            f"zstd level {self.level}, {WORKERS} workers, {self.runs} alternating runs"
-        ]
 
-    def run(self) -> Results:
-        """Measure everything, one data set after the other."""
-        segments = self.base / "segments"
-        makers: list[Callable[[], Dataset]] = [
-            lambda: make_pgbench(self.base, self.binaries, self.scale),
-            lambda: make_mixed(
-                self.base, self.binaries, self.scale, segments=SEGMENTS, keep=segments
-            ),
-        ]
-        for make in makers:
-            say(f"a cluster of scale {self.scale} is made")
-            data = make()
-            with data.cluster:
-                self._measure(data, segments)
-            shutil.rmtree(data.cluster.data_dir)
-        return Results(
-            machine=describe(self.binaries, self.peer_version),
-            conditions=self.conditions,
-            compared=self.compared,
-            limits=self.limits,
-            start_up=start_up(self._start_ups(), runs=START_UPS),
+    def run(self, parts: list[str]) -> Iterator[Section]:
+        """Measure the parts, one after the other."""
+        with ExitStack() as servers:
+            if {DIRECTORY, BUCKET} & {*parts}:
+                server = servers.enter_context(self._server("tools")) if BUCKET in parts else None
+                yield from self._tools(server, parts)
+        if STORE in parts:
+            yield self._store()
+        if START in parts:
+            yield self._start()
+
+    def _tools(self, server: SeaweedFS | None, parts: list[str]) -> Iterator[Section]:
+        conditions = Conditions(
+            base=self.base,
+            binaries=self.binaries,
+            pitr=self.pitr,
+            pgbackrest=self.peer,
+            runs=self.arguments.runs,
+            scale=self.arguments.scale,
+            level=self.arguments.level,
+            say=say,
         )
+        comparison = Comparison(conditions, server)
+        comparison.run(in_directory=DIRECTORY in parts, in_bucket=BUCKET in parts)
+        if DIRECTORY in parts:
+            yield self._tool_section(DIRECTORY, "a directory", comparison.in_directory)
+        if BUCKET in parts:
+            yield self._tool_section(BUCKET, "an S3 bucket", comparison.in_bucket)
 
-    def _measure(self, data: Dataset, segments: Path) -> None:
-        ratio = stored_ratio(data, level=self.level)
-        compresses = f", zstd -{self.level} makes it {ratio:.1f} times smaller" if ratio else ""
-        self.conditions.append(f"data *{data.name}*: {data.size / 1e6:.0f} MB{compresses}")
-        tools, target = self._tools(data), self.base / "restored"
-        self.limits += limits(data, level=self.level, runs=self.runs, say=say)
-        self.compared += backups_and_restores(data, tools, target, runs=self.runs, say=say)
-        if segments.exists():
-            self.compared += pushes_and_fetches(
-                data, tools, segments, target, runs=self.runs, say=say
-            )
+    def _tool_section(self, part: str, place: str, found: Found) -> Section:
+        tables = [report.compared(found.compared, PEER, "largest process", "all")]
+        if found.limits:
+            tables.append(report.limits(found.limits))
+        setting = ("zstd level, workers", f"{self.arguments.level}, {WORKERS}")
+        conditions = [setting, *found.conditions]
+        return self._section(f"Beside pgBackRest, in {place}", part, conditions, tables)
 
-    def _tools(self, data: Dataset) -> list[Tool]:
-        base = self.base / f"{data.name}-repositories"
-        base.mkdir()
-        site = Site(cluster=data.cluster, base=base, level=self.level)
-        tools: list[Tool] = [Pitr(site, self.pitr)]
-        if self.peer is not None:
-            tools.append(PgBackRest(site, self.peer))
-        return tools
+    def _store(self) -> Section:
+        with self._server(STORE) as server:
+            clients = Clients(server, self.base, runs=self.arguments.runs, say=say)
+            found = [*clients.large(), *clients.small()]
+        tables = [report.compared(found, SDK, "memory", "beyond the start")]
+        return self._section("The S3 store beside boto3", STORE, [], tables)
+
+    def _start(self) -> Section:
+        with self._server(START) as server:
+            found = start_ups(self.base, self.pitr, self.peer, server)
+        return self._section("Start-up", START, [], [report.start_ups(found)])
+
+    def _section(
+        self,
+        title: str,
+        part: str,
+        conditions: Sequence[tuple[str, str]],
+        tables: list[report.Figures],
+    ) -> Section:
+        facts = [
+            *describe(self.binaries, self.peer_version),
+            ("alternating runs", str(self.arguments.runs)),
+            *conditions,
+        ]
+        return Section(title=title, facts=facts, explanation=EXPLANATIONS[part], tables=tables)
+
+    @contextmanager
+    def _server(self, name: str) -> Iterator[SeaweedFS]:
+        """A server for one part, whose data go when the part ends."""
+        directory = self.base / f"server-{name}"
+        with seaweed(directory, tls=make_certificate(directory / "certificates")) as server:
+            yield server
+        shutil.rmtree(directory)
 
     def _find_peer(self) -> tuple[Path | None, str]:
         try:
@@ -98,16 +130,6 @@ class Bench:
             say(f"pgBackRest cannot be had, pitr is measured alone: {error}")
             return None, "could not be had; pitr was measured alone"
         return peer, run([str(peer), "version"]).split()[-1]
-
-    def _start_ups(self) -> dict[str, list[str]]:
-        interpreter = str(self.pitr.with_name("python"))
-        commands = {
-            "python -c pass": [interpreter, "-c", "pass"],
-            "pitr wal-push --help": [str(self.pitr), "wal-push", "--help"],
-        }
-        if self.peer is not None:
-            commands["pgbackrest version"] = [str(self.peer), "version"]
-        return commands
 
 
 def say(text: str) -> None:
@@ -118,11 +140,11 @@ def say(text: str) -> None:
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", choices=PARTS, action="append", help="only this part, repeatable")
     parser.add_argument("--scale", type=int, default=50, help="size, 15 MB a unit (50)")
     parser.add_argument("--runs", type=int, default=5, help="runs of everything (5)")
     parser.add_argument("--level", type=int, default=3, choices=range(1, 20), help="zstd's (3)")
-    default = Path(__file__).with_name("RESULTS.md")
-    parser.add_argument("--output", type=Path, default=default, help="bench/RESULTS.md")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="bench/RESULTS.md")
     return parser.parse_args(argv)
 
 
@@ -134,12 +156,16 @@ def main() -> int:
         return 2
     base = Path(tempfile.mkdtemp(prefix="pitr-bench-"))
     try:
-        results = Bench(base, arguments).run()
+        sections = list(Bench(base, arguments).run(arguments.only or list(PARTS)))
     finally:
         shutil.rmtree(base, ignore_errors=True)
-    print_results(results)
+    text = report.document(sections, RESULTS.read_text() if RESULTS.exists() else "")
+    if sys.stdout.isatty():
+        report.print_sections(sections)
+    else:
+        print(text, end="")
     try:
-        arguments.output.write_text(markdown(results))
+        arguments.output.write_text(text)
     except OSError as error:
         say(f"cannot write {arguments.output}: {error.strerror}; the results are printed only")
         return 1

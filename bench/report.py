@@ -1,6 +1,10 @@
-"""The figures as a table for a terminal and as the Markdown of RESULTS.md."""
+"""The figures as tables for a terminal and as the Markdown of RESULTS.md.
 
-import sys
+A section keeps its place in the document until the same section is measured again, so each part of
+the benchmark can be run alone.
+"""
+
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,65 +15,87 @@ from bench.measure import Sample, middle
 from bench.works import Series
 
 OURS = "pitr"
-PEER = "pgBackRest"
-HEADS = ("data", "work", OURS, PEER, "ratio", "spread", "processor", "largest process", "all")
-EXPLANATION = """\
-Times are medians in seconds; *ratio* is pitr / pgBackRest, smaller is faster; *spread* is the
-fastest and slowest run of each; *processor* is user and system time of all processes. Memory is
-the peak resident size of the largest process and of the whole process tree. Pairs are
-pitr / pgBackRest. Every run has two workers, page checksums, durable writes and a warm page cache;
-backups include the proof that archiving works, and the checkpoint at their start is immediate."""
+TITLE = "# pitr measured"
+INTRODUCTION = """\
+Made by `make bench`. Times are medians in seconds; *ratio* is pitr / the other, smaller is faster;
+*spread* is the fastest and slowest run of each; *processor* is user and system time of the
+processes that are compared, not of servers. Memory is the peak resident size. Pairs are pitr / the
+other. Both sides alternate, so that what else the machine does strikes them alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Results:
-    """Everything that one run of the benchmark found."""
+class Figures:
+    """One table: the heads of its columns, and its rows."""
 
-    machine: Sequence[tuple[str, str]]
-    conditions: Sequence[str]
-    compared: Sequence[Series]
-    limits: Sequence[Series]
-    start_up: Sequence[Series]
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
-def print_results(results: Results) -> None:
-    """Print tables on a terminal, Markdown elsewhere."""
-    if not sys.stdout.isatty():
-        print(markdown(results))
-        return
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Figures that belong together, and what they were measured on."""
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    explanation: str
+    tables: Sequence[Figures]
+
+
+def print_sections(sections: Sequence[Section]) -> None:
+    """Print tables for a terminal."""
     console = Console(highlight=False)
-    for heads, rows in _tables(results):
-        table = Table(*heads)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+    for section in sections:
+        console.rule(section.title)
+        for figures in section.tables:
+            table = Table(*figures.heads)
+            for row in figures.rows:
+                table.add_row(*row)
+            console.print(table)
 
 
-def markdown(results: Results) -> str:
-    """The whole document."""
-    lines = ["# pitr beside pgBackRest", "", "Made by `make bench`.", ""]
-    lines += [f"* {name}: {value}" for name, value in results.machine]
-    lines += [f"* {condition}" for condition in results.conditions]
-    lines += ["", EXPLANATION]
-    for heads, rows in _tables(results):
-        lines += ["", _row(heads), _row(["---"] * len(heads)), *map(_row, rows)]
-    return "\n".join(lines) + "\n"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _tables(results: Results) -> list[tuple[Sequence[str], list[list[str]]]]:
-    return [
-        (HEADS, [_compared(series) for series in results.compared]),
-        (("limit", "data", "seconds", "MiB/s"), [_limit(series) for series in results.limits]),
-        (("start-up", "ms", "largest process"), [_start(series) for series in results.start_up]),
+def document(sections: Sequence[Section], before: str) -> str:
+    """The whole document: new sections in place of those of the same title in `before`."""
+    _, *kept = re.split(r"^## (.+)$", before, flags=re.MULTILINE)
+    bodies = dict(zip(kept[::2], kept[1::2], strict=True))
+    bodies |= {section.title: _body(section) for section in sections}
+    parts = [
+        TITLE,
+        INTRODUCTION,
+        *(f"## {title}\n\n{body.strip()}" for title, body in bodies.items()),
     ]
+    return "\n\n".join(parts) + "\n"
 
 
-def _compared(series: Series) -> list[str]:
-    names = [name for name in (OURS, PEER) if name in series.samples]
+def _body(section: Section) -> str:
+    blocks = ["\n".join(f"* {name}: {value}" for name, value in section.facts), section.explanation]
+    for figures in section.tables:
+        rows = [figures.heads, ["---"] * len(figures.heads), *figures.rows]
+        blocks.append("\n".join(f"| {' | '.join(cells)} |" for cells in rows))
+    return "\n\n".join(filter(None, blocks))
+
+
+def compared(found: Sequence[Series], peer: str, *memory: str) -> Figures:
+    """Two sides of the same work; `memory` names what a sample's two figures of memory are."""
+    columns = ("data", "work", OURS, peer, "ratio", "spread", "processor", *memory)
+    return Figures(heads=columns, rows=[_compared(series, peer) for series in found])
+
+
+def limits(found: Sequence[Series]) -> Figures:
+    """What the machine does at most."""
+    return Figures(
+        heads=("limit", "data", "seconds", "MiB/s"), rows=[_limit(each) for each in found]
+    )
+
+
+def start_ups(found: Sequence[Series]) -> Figures:
+    """Processes of milliseconds."""
+    return Figures(
+        heads=("start-up", "ms", "largest process"), rows=[_start(each) for each in found]
+    )
+
+
+def _compared(series: Series, peer: str) -> list[str]:
+    names = [name for name in (OURS, peer) if name in series.samples]
     both = [middle(series.samples[name]) for name in names]
     ratio = f"{both[0].wall / both[1].wall:.2f}" if len(both) == 2 else "-"
     return [
@@ -86,7 +112,12 @@ def _compared(series: Series) -> list[str]:
 
 
 def _time(series: Series, sample: Sample) -> str:
-    return f"{sample.wall:.2f} ({series.size / sample.wall / (1 << 20):.0f} MiB/s)"
+    rate = series.size / sample.wall
+    return f"{sample.wall:.2f} ({f'{rate:.0f}/s' if series.objects else _mebibytes(rate)})"
+
+
+def _mebibytes(rate: float) -> str:
+    return f"{rate / (1 << 20):.0f} MiB/s"
 
 
 def _spread(samples: Sequence[Sample]) -> str:
@@ -107,4 +138,5 @@ def _limit(series: Series) -> list[str]:
 def _start(series: Series) -> list[str]:
     (samples,) = series.samples.values()
     found = middle(samples)
-    return [series.work, f"{found.wall * 1000:.1f}", f"{_megabytes(found.largest)} MB"]
+    memory = f"{_megabytes(found.largest)} MB" if found.largest else "-"
+    return [series.work, f"{found.wall * 1000:.1f}", memory]

@@ -1,16 +1,16 @@
 """One class a tool: how it is set up, and the commands by which it does each piece of work.
 
-Both have two workers, the same codec and level, page checksums, a repository in a local directory
-and durable writes, and both prove archiving when they take a backup.
+Both have two workers, the same codec and level, page checksums, a repository in the same place and
+durable writes, and both prove archiving when they take a backup.
 """
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import join, quote
 from typing import Protocol
 
+from bench.places import Place
 from bench.programs import library_path
 from tests.support.cache import run
 from tests.support.cluster import Cluster
@@ -69,18 +69,18 @@ class Pitr:
 
     name = "pitr"
 
-    def __init__(self, site: Site, program: Path) -> None:
+    def __init__(self, site: Site, program: Path, place: Place) -> None:
         self._site = site
         self._program = str(program)
-        self._repository = site.base / "pitr"
+        self._place = place
 
     @property
     def environ(self) -> Mapping[str, str]:
         return (
             clean_environ()
             | self._site.cluster.environ
+            | self._place.pitr_environ()
             | {
-                "WALG_FILE_PREFIX": str(self._repository),
                 "WALG_COMPRESSION_METHOD": "zstd",
                 "WALG_ZSTD_LEVEL": str(self._site.level),
                 "WALG_UPLOAD_DISK_CONCURRENCY": str(WORKERS),
@@ -90,13 +90,12 @@ class Pitr:
 
     @property
     def archive_command(self) -> str:
-        settings = (item for item in self.environ.items() if item[0].startswith("WALG_"))
+        settings = (item for item in self.environ.items() if item[0].startswith(("WALG_", "AWS_")))
         assignments = " ".join(f"{name}={quote(value)}" for name, value in settings)
         return f"{assignments} {self.wal_push('%p')}"
 
     def reset(self) -> None:
-        shutil.rmtree(self._repository, ignore_errors=True)
-        self._repository.mkdir()
+        self._place.empty()
 
     def backup(self) -> Command:
         return [self._program, "backup-push"]
@@ -116,9 +115,9 @@ class PgBackRest:
 
     name = "pgBackRest"
 
-    def __init__(self, site: Site, program: Path) -> None:
+    def __init__(self, site: Site, program: Path, place: Place) -> None:
         self._site = site
-        self._repository = site.base / "pgbackrest"
+        self._place = place
         self._config = site.base / "pgbackrest.conf"
         self._call = [str(program), f"--config={self._config}", "--stanza=bench"]
 
@@ -132,8 +131,7 @@ class PgBackRest:
         return f"LD_LIBRARY_PATH={library} {self.wal_push('%p')}"
 
     def reset(self) -> None:
-        shutil.rmtree(self._repository, ignore_errors=True)
-        self._repository.mkdir()
+        self._place.empty()
         self._config.write_text(self._settings())
         assignments = (f"{name}={value}" for name, value in self.environ.items())
         run(["env", "-i", *assignments, *self._call, "stanza-create"])
@@ -156,7 +154,7 @@ class PgBackRest:
         return "\n".join(
             [
                 "[global]",
-                f"repo1-path={self._repository}",
+                *self._place.pgbackrest_lines(),
                 *(f"{name}-path={path}" for name, path in paths.items()),
                 "compress-type=zst",
                 f"compress-level={site.level}",

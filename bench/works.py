@@ -21,11 +21,12 @@ Say = Callable[[str], None]
 
 @dataclass(kw_only=True)
 class Series:
-    """All runs of one piece of work on `size` bytes; samples by the name of the tool."""
+    """All runs of one piece of work on `size` bytes, or so many objects; samples by the tool."""
 
     work: str
     data: str
     size: int
+    objects: bool = False
     samples: dict[str, list[Sample]] = field(default_factory=dict)
 
     def add(self, tool: str, sample: Sample, say: Say) -> None:
@@ -55,10 +56,15 @@ def backups_and_restores(
 
 
 def pushes_and_fetches(
-    data: Dataset, tools: Sequence[Tool], segments: Path, target: Path, *, runs: int, say: Say
+    data: Dataset,
+    tools: Sequence[Tool],
+    paths: Sequence[Path],
+    target: Path,
+    *,
+    runs: int,
+    say: Say,
 ) -> list[Series]:
     """Archive segments and fetch them back, a process a segment as the server does."""
-    paths = sorted(segments.iterdir())
     size = sum(path.stat().st_size for path in paths)
     push = Series(work=f"wal-push of {len(paths)}", data=data.name, size=size)
     fetch = Series(work=f"wal-fetch of {len(paths)}", data=data.name, size=size)
@@ -101,19 +107,6 @@ def limits(data: Dataset, *, level: int, runs: int, say: Say) -> list[Series]:
             sample = measure(["sh", "-c", commands[series.work]], env=clean_environ())
             series.add("limit", sample, say)
     return found
-
-
-def start_up(commands: dict[str, list[str]], *, runs: int) -> list[Series]:
-    """The time of processes that do nothing."""
-    found = [Series(work=name, data="start-up", size=0) for name in commands]
-    for _ in range(runs):
-        for series in found:
-            series.add("limit", measure(commands[series.work], env=clean_environ()), _silent)
-    return found
-
-
-def _silent(_: str) -> None:
-    """Runs of milliseconds are not worth a line."""
 
 
 def stored_ratio(data: Dataset, *, level: int) -> float | None:

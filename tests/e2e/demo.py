@@ -1,9 +1,11 @@
 """The main job on real input: lose a PostgreSQL cluster and bring back the second before.
 
 `make demo` runs it. On a terminal it reads as a story with progress bars; in a pipe it is plain
-lines. It ends with 0 only if what came back is what was lost. KEEP=1 keeps what it made.
+lines. It ends with 0 only if what came back is what was lost. STORE=s3 archives to an S3 server of
+its own instead of a directory, KEEP=1 keeps what it made.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,13 +20,14 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tests.e2e.demo_stores import STORES, Store
 from tests.support.cluster import Cluster
 from tests.support.environment import clean_environ, pitr_program
 from tests.support.postgres import Binaries, find_binaries
 
 TABLES = ("pgbench_accounts", "pgbench_branches", "pgbench_history", "pgbench_tellers")
 SCALE = int(os.environ.get("SCALE", "10"))
-LOAD_SECONDS = 8
+LOAD_SECONDS = int(os.environ.get("LOAD_SECONDS", "8"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +73,11 @@ class Story:
 class Demo:
     """One run; everything it makes is below `base`."""
 
-    def __init__(self, base: Path, binaries: Binaries) -> None:
+    def __init__(self, base: Path, binaries: Binaries, store: Store) -> None:
         self.story = Story()
         self.base = base
         self.binaries = binaries
-        self.repository = base / "repository"
+        self.store = store
         self.restored = base / "restored"
 
     def run(self) -> bool:
@@ -99,8 +102,9 @@ class Demo:
     def _make_cluster(self) -> Cluster:
         story = self.story
         story.chapter("A fresh cluster, archiving from the start")
-        self.repository.mkdir()
-        push = f"{quote(str(pitr_program()))} wal-push %p --repository {self._url()}"
+        for fact in self.store.facts:
+            story.say(fact)
+        push = f"{quote(str(pitr_program()))} wal-push %p {self.store.push_options}"
         cluster = Cluster.create(
             self.base / "data",
             self.binaries,
@@ -183,17 +187,24 @@ class Demo:
         self.story.console.print(table)
         for program, clean in (("pg_verifybackup", verified), ("pg_amcheck", checked)):
             self.story.say(f"{program}: {'[green]clean[/]' if clean else '[bold red]FAILED[/]'}")
+        self.story.say(self._held())
         good = before == after and verified and checked
         verdict = "everything came back" if good else "NOT everything came back"
         self.story.console.rule(f"[bold {'green' if good else 'red'}]{verdict}[/]")
         return good
 
     def _pitr(self, *arguments: str, env: dict[str, str] | None = None) -> None:
-        command = [str(pitr_program()), *arguments]
+        arguments = (*arguments, *self.store.options)
         self.story.say(f"[bold]$ pitr {' '.join(map(quote, arguments))}[/]")
-        environ = clean_environ() | {"WALG_FILE_PREFIX": str(self.repository)} | (env or {})
+        environ = clean_environ() | dict(self.store.environ) | (env or {})
         sys.stdout.flush()
-        subprocess.run(command, env=environ, check=True)
+        subprocess.run([str(pitr_program()), *arguments], env=environ, check=True)
+
+    def _held(self) -> str:
+        command = [str(pitr_program()), "st", "ls", "-r", "--json", *self.store.options]
+        listing = subprocess.check_output(command, env=clean_environ() | dict(self.store.environ))
+        sizes = [each["size"] for each in json.loads(listing)["objects"]]
+        return f"{self.store.url} holds {len(sizes)} objects, {sum(sizes) / 1e6:.1f} MB"
 
     def _run(self, program: str, *arguments: str, server: Cluster | None = None) -> bool:
         environ = clean_environ() | (server.environ if server else {})
@@ -202,9 +213,6 @@ class Demo:
         for line in (done.stdout + done.stderr).splitlines() if done.returncode else ():
             self.story.say(f"[red]{line}[/]")
         return done.returncode == 0
-
-    def _url(self) -> str:
-        return quote(f"file://{self.repository}")
 
 
 def read_content(cluster: Cluster) -> dict[str, Content]:
@@ -221,9 +229,14 @@ def read_content(cluster: Cluster) -> dict[str, Content]:
 
 def main() -> int:
     """Run the demo in a directory of its own."""
+    kind = os.environ.get("STORE", "file")
+    if kind not in STORES:
+        print(f"there is no STORE={kind}; the stores are {', '.join(STORES)}", file=sys.stderr)
+        return 2
     base = Path(tempfile.mkdtemp(prefix="pitr-demo-"))
     try:
-        return 0 if Demo(base, find_binaries()).run() else 1
+        with STORES[kind](base) as store:
+            return 0 if Demo(base, find_binaries(), store).run() else 1
     finally:
         if os.environ.get("KEEP"):
             print(f"kept: {base}")

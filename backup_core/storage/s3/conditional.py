@@ -32,7 +32,7 @@ IF_ABSENT = {"If-None-Match": "*"}
 METADATA, IGNORED = "x-amz-meta-pitr-conditional", "ignored"
 WRITER = "x-amz-meta-pitr-writer"
 CLAIMS = "pitr/claims/"
-PROBED_SIZE = 64 << 10
+PROBED_SIZE = 1 << 10  # of identity and lock; segments, however empty, are larger
 LOST = ("PreconditionFailed", "412")
 _ABANDONED = timedelta(minutes=15)
 _PATIENCE = 120.0

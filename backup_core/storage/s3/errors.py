@@ -120,9 +120,9 @@ def _explain(
     if answer.status == 403:
         return _denied(operation, text)
     if answer.body and b"<Error" not in answer.body:
+        said = _first_words(answer.body)
         return (
-            f"cannot {operation.words}: {answer.status}, said in other words than S3's: "
-            f'"{_first_words(answer.body)}"',
+            f'cannot {operation.words}: {answer.status}, in other words than S3\'s: "{said}"',
             "It may not be an S3 server: check AWS_ENDPOINT and AWS_S3_FORCE_PATH_STYLE.",
         )
     return text, None

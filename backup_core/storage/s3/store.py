@@ -67,10 +67,12 @@ class S3Storage:
         parts = cut(chunks, part_sizes(self._options.part_size, size_hint))
         first = next(parts)
         if first.last:
-            self._put_whole(key, first, if_absent=if_absent)
             size = first.size
+            self._put_whole(key, first, if_absent=if_absent)
         else:
-            size = self._put_parts(key, first, parts, if_absent=if_absent)
+            parts = chain(iter([first]), parts)
+            del first  # or it would stay in memory until the last part is sent
+            size = self._put_parts(key, parts, if_absent=if_absent)
         return ObjectInfo(key=key, size=size, modified=None)
 
     def get(self, key: str, *, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -144,7 +146,7 @@ class S3Storage:
 
         retried(attempt, self._client.policy)
 
-    def _put_parts(self, key: str, first: Part, rest: Iterator[Part], *, if_absent: bool) -> int:
+    def _put_parts(self, key: str, parts: Iterator[Part], *, if_absent: bool) -> int:
         from backup_core.storage.s3.upload import MultipartUpload
 
         if if_absent and self._exists(key):
@@ -154,7 +156,7 @@ class S3Storage:
         upload = MultipartUpload(self._client, self._slots(), self._prefix + key, self._key_headers)
         try:
             upload.begin(headers)
-            sent = upload.send(chain([first], rest))
+            sent = upload.send(parts)
             create = partial(upload.complete, sent)
             if if_absent:
                 self._create(key, create, writer=writer, claimed=self._client.is_seaweedfs)

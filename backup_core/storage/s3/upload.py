@@ -93,6 +93,7 @@ class MultipartUpload:
                 self._checksum = crc32c(part.chunks, self._checksum)
                 self._size += part.size
                 pending.append(self._slots.submit(self._send_part, part))
+                del part  # it belongs to its slot now, while the next is pulled
                 for future in pending:
                     if future.done():
                         future.result()
