@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -36,8 +36,10 @@ def duration(length: timedelta) -> str:
 
 
 def moment(time: datetime) -> str:
-    """An instant in the local zone, to the second."""
-    return f"{time.astimezone():%Y-%m-%d %H:%M:%S%z}"
+    """An instant in the local zone, to the second; one at the end of all time in its own."""
+    with suppress(OverflowError):
+        time = time.astimezone()
+    return f"{time:%Y-%m-%d %H:%M:%S%z}"
 
 
 def table(

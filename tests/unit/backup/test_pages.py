@@ -21,7 +21,7 @@ from backup_core.postgres.lsn import Lsn
 from backup_core.postgres.page import BadPage
 from backup_core.stream.compress import decode
 from backup_core.stream.tar import read_members
-from tests.unit.postgres.test_page import BLOCK, LSN, page
+from tests.support.pages import BLOCK, LSN, page
 
 PAGES = PageLayout(block_size=BLOCK, segment_blocks=131072)
 START, STOP = Lsn.parse("0/2000028"), Lsn.parse("0/2000100")
