@@ -10,7 +10,7 @@ from backup_core.postgres.control import ControlFile
 from backup_core.postgres.lsn import Lsn
 from backup_core.postgres.server import Server
 from backup_core.postgres.wal import last_segment_before, segment_name, segment_of
-from backup_core.repository.wal_archive import find_wal, list_wal, missing
+from backup_core.repository.wal_archive import find_wal, list_segments, missing
 from backup_core.storage.base import Storage
 
 _FIRST_POLL, _POLL = 0.02, 0.2
@@ -70,8 +70,8 @@ def wait_for_wal(
         )
     size = control.wal_segment_size
     first, last = segment_of(start, size), last_segment_before(stop, size)
-    prefix = _common_prefix(segment_name(timeline, first, size), segment_name(timeline, last, size))
-    present = {found.wal.name for found in list_wal(storage, prefix)}
+    segments = list_segments(storage, timeline, first, size, last=last)
+    present = {found.wal.name for found in segments}
     _wait(storage, server, missing(present, timeline, first, last, size), timeout)
 
 
@@ -119,10 +119,3 @@ def _not_archived(server: Server, storage: Storage, name: str, timeout: float) -
         hint="The server's log has archive_command's own words; it must run pitr wal-push %p with "
         "the settings of this command.",
     )
-
-
-def _common_prefix(first: str, last: str) -> str:
-    for length in range(len(first), 0, -1):
-        if first[:length] == last[:length]:
-            return first[:length]
-    return ""

@@ -17,9 +17,9 @@ from backup_core.cli.output import size, table
 from backup_core.cli.st_list import shown
 from backup_core.config import Settings
 from backup_core.errors import AlreadyExistsError, PitrError, StorageError
+from backup_core.repository import layout
 from backup_core.storage.base import ObjectInfo, Storage
 
-CHECKS = "pitr/check/"
 _CONTENT = secrets.token_bytes(64 << 10)
 _SAMPLE = 1 << 20
 
@@ -73,7 +73,7 @@ def _length(storage: Storage, key: str) -> int:
 
 
 def _write(storage: Storage, trial: _Trial) -> None:
-    key = f"{CHECKS}{secrets.token_hex(8)}"
+    key = f"{layout.CHECKS}{secrets.token_hex(8)}"
     try:
         trial.step("put", lambda: size(storage.put(key, [_CONTENT], if_absent=True).size))
         trial.step("stat", lambda: _same_size(storage, key))
@@ -112,7 +112,7 @@ def _second_refused(storage: Storage, key: str) -> str:
 
 
 def _listed(storage: Storage, key: str) -> str:
-    if key not in {info.key for info in storage.list(CHECKS)}:
+    if key not in {info.key for info in storage.list(layout.CHECKS)}:
         raise StorageError(f"{key} was written but is not listed")
     return "listed"
 

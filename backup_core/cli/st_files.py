@@ -15,7 +15,6 @@ from typing import BinaryIO
 from backup_core import log
 from backup_core.cli.output import moment, size
 from backup_core.config import Settings
-from backup_core.copy.check import extension_of
 from backup_core.errors import (
     AlreadyExistsError,
     NotFoundError,
@@ -52,7 +51,7 @@ def cat(storage: Storage, settings: Settings, args: argparse.Namespace) -> int:
 def _opened(storage: Storage, key: str, *, decoded: bool) -> Iterator[bytes]:
     """The object's bytes, as stored or as they were before they were stored."""
     chunks = storage.get(key)
-    return decode(chunks, extension=extension_of(key), name=key) if decoded else chunks
+    return decode(chunks, extension=layout.extension_of(key), name=key) if decoded else chunks
 
 
 def is_text(beginning: bytes) -> bool:
@@ -95,7 +94,7 @@ def get(storage: Storage, settings: Settings, args: argparse.Namespace) -> int:
 
 def _local_name(key: str, *, decoded: bool) -> str:
     name = key.rpartition("/")[2]
-    extension = extension_of(key)
+    extension = layout.extension_of(key)
     return name.removesuffix(f".{extension}") if decoded and extension else name
 
 
@@ -153,7 +152,7 @@ def put(storage: Storage, settings: Settings, args: argparse.Namespace) -> int:
 
 
 def _stored_key(key: str, extension: str, *, compress: bool) -> str:
-    if compress and extension_of(key):
+    if compress and layout.extension_of(key):
         raise UsageError(
             f"{key} ends in a codec's extension, which put adds itself",
             hint="Leave the extension out, or use --no-compress for a file that is compressed.",

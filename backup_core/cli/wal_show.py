@@ -15,9 +15,11 @@ from backup_core.postgres.wal import WalKind, segment_name
 from backup_core.repository.wal_archive import (
     WalObject,
     WalRange,
+    first_objects,
     list_wal,
     read_header,
     read_history,
+    some_segment,
 )
 from backup_core.storage.base import Storage
 from backup_core.verify.wal import TimelineWal, timelines
@@ -33,10 +35,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the timelines."""
     storage = open_repository(load_settings(args).settings)
-    objects = list(list_wal(storage))
-    segments = [item for item in objects if item.wal.kind is WalKind.SEGMENT]
-    segment_size = read_header(storage, segments[-1]).segment_size if segments else 0
-    found = timelines(objects, _histories(storage, objects), segment_size or 1)
+    firsts = list(first_objects(storage))
+    segment = some_segment(storage, firsts)
+    segment_size = read_header(storage, segment).segment_size if segment else 0
+    found = timelines(list_wal(storage), _histories(storage, firsts), segment_size or 1)
     if args.json:
         print(json.dumps(_document(found, segment_size), indent=2))
     elif not found:

@@ -20,7 +20,7 @@ from backup_core.postgres.wal import (
     check_segment_header,
     parse_segment_header,
 )
-from backup_core.repository.wal_archive import EXTENSIONS
+from backup_core.repository import layout
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
 
@@ -84,7 +84,7 @@ def _with_wal_checked(
             yield chunk
 
     head, size = b"", 0
-    for piece in decode(tapped(), extension=extension_of(item.key), name=item.key):
+    for piece in decode(tapped(), extension=layout.extension_of(item.key), name=item.key):
         size += len(piece)
         if len(head) < LONG_HEADER_SIZE or wal.kind is WalKind.HISTORY:
             head += piece
@@ -113,12 +113,6 @@ def _check_wal(key: str, wal: WalName, head: bytes, size: int, system_identifier
             raise WalHeaderError(f"{key} holds {size} bytes, a segment has {header.segment_size}")
 
 
-def extension_of(key: str) -> str:
-    """The extension of the codec that a key ends in; empty without one."""
-    name, dot, extension = key.rpartition(".")
-    return extension if dot and name and extension in EXTENSIONS else ""
-
-
 def is_same(source: Storage, target: Storage, item: CopyItem, *, thorough: bool) -> bool:
     """Tell whether the target's object is the source's; not thorough, large ones by their ends.
 
@@ -134,7 +128,7 @@ def is_same(source: Storage, target: Storage, item: CopyItem, *, thorough: bool)
 
 
 def _decoded(storage: Storage, key: str) -> Iterator[bytes]:
-    return decode(storage.get(key), extension=extension_of(key), name=key)
+    return decode(storage.get(key), extension=layout.extension_of(key), name=key)
 
 
 def _equal(one: Iterable[bytes], other: Iterable[bytes]) -> bool:

@@ -13,6 +13,9 @@ BACKUPS = "basebackups_005/"
 WAL = "wal_005/"
 IDENTITY = "pitr/identity.json"
 LOCKS = "pitr/locks/"
+CHECKS = "pitr/check/"
+EXTENSIONS = ("zst", "lz4", "lzma", "br", "gz", "lzo")
+"""Those by which WAL-E, WAL-G and pitr name what compressed an object."""
 SENTINEL_SUFFIX = "_backup_stop_sentinel.json"
 
 _BACKUP_NAME = re.compile(r"base_([0-9A-F]{8})[0-9A-F]{16}(_D_[0-9A-F]{24}|_[0-9A-F]{8})?")
@@ -88,3 +91,9 @@ def wal(name: str, extension: str) -> str:
 def with_extension(key: str, extension: str) -> str:
     """WAL-G writes no trailing dot where there is no extension."""
     return f"{key}.{extension}" if extension else key
+
+
+def extension_of(key: str) -> str:
+    """The extension of the codec that a key ends in; empty without one."""
+    name, _, extension = key.rpartition(".")
+    return extension if name and extension in EXTENSIONS else ""

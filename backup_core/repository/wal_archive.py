@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from backup_core.postgres.timeline import TimelineHistory
 
-EXTENSIONS = ("zst", "lz4", "lzma", "br", "gz", "lzo", "")
 _HEAD = 128 << 10
+_END_OF_NAME = "~"
+_END_OF_TIMELINE = "G"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +70,52 @@ def list_wal(
             )
 
 
+def list_segments(
+    storage: Storage, timeline: int, first: int, segment_size: int, *, last: int | None = None
+) -> Iterator[WalObject]:
+    """Yield a timeline's whole segments from number `first` to `last`, or to the end.
+
+    What lies before is not listed: a year of it would take an hour.
+    """
+    prefix = f"{timeline:08X}"
+    before = segment_name(timeline, first - 1, segment_size) + _END_OF_NAME if first else prefix
+    for found in list_wal(storage, prefix, start_after=before):
+        if found.wal.kind is WalKind.SEGMENT:
+            if last is not None and found.wal.segment_number(segment_size) > last:
+                return
+            yield found
+
+
+def first_objects(storage: Storage) -> Iterator[WalObject]:
+    """Yield the first WAL file of each timeline, which is its history if that is archived.
+
+    One short listing a timeline, however much WAL is on it.
+    """
+    found = next(list_wal(storage), None)
+    while found is not None:
+        yield found
+        after = f"{found.wal.timeline:08X}{_END_OF_TIMELINE}"
+        found = next(list_wal(storage, start_after=after), None)
+
+
+def some_segment(storage: Storage, firsts: Sequence[WalObject]) -> WalObject | None:
+    """A whole segment of the newest timeline that has one; `firsts` are those of first_objects."""
+    for item in reversed(firsts):
+        found = list_wal(storage, f"{item.wal.timeline:08X}")
+        segment = next((each for each in found if each.wal.kind is WalKind.SEGMENT), None)
+        if segment is not None:
+            return segment
+    return None
+
+
 def _parse_key(key: str) -> tuple[WalName, str] | None:
     base = key.removeprefix(layout.WAL)
-    name, dot, extension = base.rpartition(".")
-    for candidate, ending in ((base, ""), (name, extension)):
-        if ending in EXTENSIONS and (not ending or dot):
-            try:
-                return parse_wal_name(candidate), ending
-            except UsageError:
-                continue
-    return None
+    extension = layout.extension_of(base)
+    name = base.removesuffix(f".{extension}") if extension else base
+    try:
+        return parse_wal_name(name), extension
+    except UsageError:
+        return None
 
 
 def find_wal(storage: Storage, name: str) -> WalObject | None:
@@ -132,20 +169,36 @@ def latest_timeline(timelines: Collection[int], start: int) -> int:
 
 
 def ranges(objects: Iterable[WalObject], segment_size: int) -> list[WalRange]:
-    """The unbroken runs of whole segments, by timeline and position."""
+    """The unbroken runs of whole segments, by timeline and position.
+
+    Runs grow as the objects come, so that a year of them in order takes no more memory than a day.
+    """
+    runs: list[tuple[int, int, int]] = []
+    timeline = first = last = -1
+    for item in objects:
+        if item.wal.kind is not WalKind.SEGMENT:
+            continue
+        number = item.wal.segment_number(segment_size)
+        if item.wal.timeline == timeline and last <= number <= last + 1:
+            last = number
+            continue
+        if timeline >= 0:
+            runs.append((timeline, first, last))
+        timeline, first, last = item.wal.timeline, number, number
+    if timeline >= 0:
+        runs.append((timeline, first, last))
+    return _joined(runs)
+
+
+def _joined(runs: list[tuple[int, int, int]]) -> list[WalRange]:
+    """Sort the runs and join those that touch: a listing without order makes many of them."""
     found: list[WalRange] = []
-    numbers = sorted(
-        {
-            (item.wal.timeline, item.wal.segment_number(segment_size))
-            for item in objects
-            if item.wal.kind is WalKind.SEGMENT
-        }
-    )
-    for timeline, number in numbers:
-        if found and (found[-1].timeline, found[-1].last) == (timeline, number - 1):
-            found[-1] = WalRange(timeline=timeline, first=found[-1].first, last=number)
-        else:
-            found.append(WalRange(timeline=timeline, first=number, last=number))
+    for timeline, first, last in sorted(runs):
+        before = found[-1] if found else None
+        if before and before.timeline == timeline and first <= before.last + 1:
+            last = max(last, before.last)
+            first = found.pop().first
+        found.append(WalRange(timeline=timeline, first=first, last=last))
     return found
 
 

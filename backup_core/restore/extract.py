@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backup_core.errors import CorruptError, PitrError
+from backup_core.repository import layout
 from backup_core.repository.index import IndexedFile
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
@@ -70,7 +71,7 @@ def extract_parts(storage: Storage, keys: Sequence[str], options: ExtractOptions
 
 def read_small_part(storage: Storage, key: str) -> dict[str, tuple[TarMember, bytes]]:
     """Read a partition of a few small files into memory, by name without a leading slash."""
-    chunks = decode(storage.get(key), extension=_extension(key), name=key)
+    chunks = decode(storage.get(key), extension=layout.extension_of(key), name=key)
     return {
         member.name.lstrip("/"): (member, b"".join(data))
         for member, data in read_members(chunks, name=key)
@@ -98,7 +99,7 @@ def _extract_part(
     advance: Callable[[int], None],
     decoders: Executor,
 ) -> Iterator[str]:
-    chunks = decode(storage.get(key), extension=_extension(key), name=key)
+    chunks = decode(storage.get(key), extension=layout.extension_of(key), name=key)
     for member, data in read_members(read_ahead(decoders, chunks), name=key):
         path = member.name.strip("/")
         place = options.layout.locate(path)
@@ -137,8 +138,3 @@ def _write(
     finally:
         os.close(descriptor)
     return digest.hexdigest()
-
-
-def _extension(key: str) -> str:
-    extension = key.rpartition(".")[2]
-    return "" if extension == "tar" else extension

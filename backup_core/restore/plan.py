@@ -7,7 +7,7 @@ a disk that is too small. The plan that is shown is the plan that is carried out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os.path import normpath
 from pathlib import Path
@@ -19,6 +19,7 @@ from backup_core.postgres.timeline import TimelineHistory
 from backup_core.postgres.wal import last_segment_before, segment_name, segment_of
 from backup_core.repository.catalog import Catalog
 from backup_core.repository.sentinel import Backup
+from backup_core.repository.wal_archive import WalRange
 
 _SPARE = 64 << 20
 
@@ -152,17 +153,18 @@ def wal_spans(
     backup: Backup,
     history: TimelineHistory,
     goal: Lsn | None,
-    archived: Mapping[int, int],
+    highest: Callable[[int, int], int],
     segment_size: int,
 ) -> tuple[WalSpan, ...]:
     """The segments on the way from the backup's start to the goal, timeline by timeline.
 
-    `archived` maps timelines to the highest segment archived on each. The segment in which a
-    timeline ends is read from its successor, which begins with a copy of it.
+    `highest(timeline, first)` is the highest segment archived there from `first` on, `first - 1` if
+    there is none. The segment in which a timeline ends is read from its successor, which begins
+    with a copy of it.
     """
     spans = []
     position = backup.start_lsn
-    for timeline, end in _way(backup.timeline, history, goal, archived, segment_size):
+    for timeline, end in _way(backup.timeline, history, goal, highest, segment_size):
         first = segment_of(position, segment_size)
         if end is not None:
             last = segment_of(end, segment_size) - 1
@@ -170,7 +172,7 @@ def wal_spans(
         elif goal is not None:
             last = last_segment_before(goal, segment_size)
         else:
-            last = archived.get(timeline, first - 1)
+            last = highest(timeline, first)
             if backup.timeline == timeline:
                 last = max(last, last_segment_before(backup.finish_lsn, segment_size))
         if last >= first:
@@ -182,7 +184,7 @@ def _way(
     start: int,
     history: TimelineHistory,
     goal: Lsn | None,
-    archived: Mapping[int, int],
+    highest: Callable[[int, int], int],
     segment_size: int,
 ) -> Iterator[tuple[int, Lsn | None]]:
     """Timelines from `start` on, each with its end; the last, which has the goal, without.
@@ -196,7 +198,7 @@ def _way(
         if goal is not None and goal <= switch.end:
             last = last_segment_before(goal, segment_size)
             before = last < segment_of(switch.end, segment_size)
-            if before or archived.get(switch.timeline, -1) >= last:
+            if before or highest(switch.timeline, last) >= last:
                 yield switch.timeline, None
                 return
         yield switch.timeline, switch.end
@@ -204,23 +206,26 @@ def _way(
 
 
 def missing_wal(
-    spans: Sequence[WalSpan], archived: Mapping[int, Collection[int]]
+    spans: Sequence[WalSpan], archived: Callable[[WalSpan], Iterable[WalRange]]
 ) -> tuple[WalSpan, ...]:
-    """The parts of the spans that the archive lacks; `archived` has its segments by timeline.
+    """The parts of the spans that the archive lacks.
 
-    The effort depends on what is archived only: a target may lie any distance beyond it.
+    `archived` tells the runs of segments on a span's timeline, in their order; what they hold
+    outside the span does not matter. The effort depends on the gaps only: a target may lie any
+    distance beyond the archive.
     """
-    return tuple(gap for span in spans for gap in _gaps(span, archived.get(span.timeline, ())))
+    return tuple(gap for span in spans for gap in _gaps(span, archived(span)))
 
 
-def _gaps(span: WalSpan, present: Collection[int]) -> Iterator[WalSpan]:
+def _gaps(span: WalSpan, present: Iterable[WalRange]) -> Iterator[WalSpan]:
     wanted = span.first
-    for number in sorted(number for number in present if span.first <= number <= span.last):
-        if number > wanted:
-            yield replace(span, first=wanted, last=number - 1)
-        wanted = number + 1
-    if wanted <= span.last:
-        yield replace(span, first=wanted)
+    for run in present:
+        if run.first > wanted:
+            yield replace(span, first=wanted, last=min(run.first - 1, span.last))
+        wanted = max(wanted, run.last + 1)
+        if wanted > span.last:
+            return
+    yield replace(span, first=wanted)
 
 
 def check_wal(backup: Backup, missing: Sequence[WalSpan], segment_size: int) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from backup_core.errors import CorruptError, NotFoundError, PitrError
@@ -18,65 +17,92 @@ from backup_core.repository.index import BackupIndex
 from backup_core.repository.sentinel import Backup
 from backup_core.repository.wal_archive import (
     WalObject,
+    WalRange,
+    first_objects,
     latest_timeline,
-    list_wal,
+    list_segments,
+    ranges,
     read_header,
     read_history,
+    some_segment,
 )
-from backup_core.restore.plan import Destination, TablespacePlacement
+from backup_core.restore.plan import Destination, TablespacePlacement, WalSpan
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
 
 _SAMPLE = 8 << 20
 
 
-@dataclass(frozen=True, kw_only=True)
 class Archive:
-    """The WAL listing of a repository, with what follows from it."""
+    """The archived WAL, looked at only where a restore passes; made by read_archive.
 
-    objects: tuple[WalObject, ...]
+    A busy cluster's year is tens of millions of segments, an hour of listing. So nothing before the
+    backup is listed, and of what is listed no more is kept than where it is broken.
+    """
+
+    def __init__(self, storage: Storage, firsts: Sequence[WalObject]) -> None:
+        self._storage = storage
+        self._firsts = firsts
+        self._seen: dict[int, tuple[int, list[WalRange]]] = {}
 
     @property
     def timelines(self) -> set[int]:
         """The timelines that have a history file."""
-        return {item.wal.timeline for item in self.objects if item.wal.kind is WalKind.HISTORY}
-
-    @property
-    def segments(self) -> tuple[WalObject, ...]:
-        """The whole segments."""
-        return tuple(item for item in self.objects if item.wal.kind is WalKind.SEGMENT)
-
-    def numbers(self, segment_size: int) -> dict[int, set[int]]:
-        """The numbers of the whole segments on each timeline."""
-        found: dict[int, set[int]] = {}
-        for item in self.segments:
-            found.setdefault(item.wal.timeline, set()).add(item.wal.segment_number(segment_size))
-        return found
-
-    def highest(self, segment_size: int) -> dict[int, int]:
-        """The highest segment number on each timeline."""
-        return {timeline: max(found) for timeline, found in self.numbers(segment_size).items()}
+        return {item.wal.timeline for item in self._firsts if item.wal.kind is WalKind.HISTORY}
 
     def latest_from(self, timeline: int) -> int:
         """The timeline that a server follows as "latest", coming from `timeline`."""
         return latest_timeline(self.timelines, timeline)
 
+    def highest(self, segment_size: int) -> Callable[[int, int], int]:
+        """What tells the highest segment on a timeline from a number on, or that number less one.
+
+        It lists the timeline from there to its end and keeps the runs.
+        """
+
+        def highest(timeline: int, first: int) -> int:
+            segments = list_segments(self._storage, timeline, first, segment_size)
+            runs = ranges(segments, segment_size)
+            self._seen[timeline] = (first, runs)
+            return runs[-1].last if runs else first - 1
+
+        return highest
+
+    def numbers(self, segment_size: int) -> Callable[[WalSpan], Sequence[WalRange]]:
+        """What tells the runs of segments in a span, listing it unless that was done."""
+
+        def numbers(span: WalSpan) -> Sequence[WalRange]:
+            first, runs = self._seen.get(span.timeline, (span.last + 1, []))
+            if first <= span.first:
+                return runs
+            listed = list_segments(
+                self._storage, span.timeline, span.first, segment_size, last=span.last
+            )
+            return ranges(listed, segment_size)
+
+        return numbers
+
+    def some_segment(self) -> WalObject | None:
+        """A whole segment of the newest timeline that has one."""
+        return some_segment(self._storage, self._firsts)
+
 
 def read_archive(storage: Storage) -> Archive:
-    """List the repository's WAL, once."""
-    return Archive(objects=tuple(list_wal(storage)))
+    """Find out which timelines have WAL in the repository."""
+    return Archive(storage, tuple(first_objects(storage)))
 
 
 def read_segment_size(storage: Storage, archive: Archive, index: BackupIndex | None) -> int:
     """The cluster's WAL segment size in bytes; raises PitrError if nothing tells it."""
     if index is not None:
         return index.wal_segment_size
-    if not archive.segments:
+    segment = archive.some_segment()
+    if segment is None:
         raise PitrError(
             "the repository holds no WAL segment, so no backup in it can be restored",
             hint="Check that archive_command writes to this repository.",
         )
-    return read_header(storage, archive.segments[-1]).segment_size
+    return read_header(storage, segment).segment_size
 
 
 def load_history(storage: Storage, timeline: int) -> TimelineHistory:
@@ -172,12 +198,10 @@ def _server_pid(data_dir: Path) -> int | None:
 
 def measure_rate(storage: Storage, key: str) -> float:
     """Bytes a second, decoded, of one reader: measured on the beginning of a large partition."""
-    extension = key.rpartition(".")[2]
+    extension = layout.extension_of(key)
     began = time.monotonic()
     size = 0
-    for piece in decode(
-        storage.get(key), extension="" if extension == "tar" else extension, name=key
-    ):
+    for piece in decode(storage.get(key), extension=extension, name=key):
         size += len(piece)
         if size >= _SAMPLE:
             break

@@ -26,6 +26,7 @@ from backup_core.errors import ConfigError, StorageError
 from backup_core.storage.retry import PassingError
 
 CHUNK_SIZE = 1 << 20
+_PIECE = 256 << 10
 _SMALL = 16 << 20
 _REPEATABLE = ("GET", "HEAD")
 _Origin = tuple[str, str, int]
@@ -59,6 +60,7 @@ class Response:
         self._raw = raw
         self._connection = connection
         self._pool = pool
+        self._released = False
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body in pieces of at most 1 MiB; raises PassingError if it breaks off."""
@@ -66,12 +68,11 @@ class Response:
         try:
             while piece := self._read(CHUNK_SIZE):
                 yield piece
-            whole = not self._raw.length
+            whole = self._has_ended()
             if not whole:
                 raise PassingError(f"{self._connection.host} broke off in the middle of an answer")
         finally:
-            self._raw.close()
-            self._pool.give_back(self._connection, usable=whole)
+            self._release(whole=whole)
 
     def read(self) -> bytes:
         """Return a small body whole; what is over 16 MiB is not one of ours and is cut off."""
@@ -84,9 +85,20 @@ class Response:
 
     def close(self) -> None:
         """Give the body up, and the connection with it unless nothing is left to be read."""
-        whole = self._raw.isclosed()
-        self._raw.close()
-        self._pool.give_back(self._connection, usable=whole)
+        self._release(whole=self._raw.isclosed() or self._raw.length == 0)
+
+    def _release(self, *, whole: bool) -> None:
+        """Part from the connection, once: after that it may be another thread's."""
+        if not self._released:
+            self._released = True
+            self._raw.close()
+            self._pool.give_back(self._connection, usable=whole)
+
+    def _has_ended(self) -> bool:
+        """Tell whether the body ended where the head said; a success without a length has not."""
+        if self._raw.length is None:
+            return self._raw.chunked or self.status >= 300
+        return self._raw.length == 0
 
     def _read(self, size: int) -> bytes:
         try:
@@ -149,9 +161,10 @@ class Connections:
         while True:
             try:
                 return self._exchange(connection, request)
-            except PassingError:
+            except PassingError as error:
                 connection.client.close()
-                if not connection.used or request.method not in _REPEATABLE:
+                silent = isinstance(error.__context__, TimeoutError)
+                if silent or not connection.used or request.method not in _REPEATABLE:
                     raise
                 connection = self._open(connection.origin)
             except BaseException:
@@ -163,9 +176,8 @@ class Connections:
         with self._lock:
             free = self._free.setdefault(connection.origin, [])
             if usable and connection.client.sock and len(free) < self._idle:
-                if connection not in free:
-                    connection.used = True
-                    free.append(connection)
+                connection.used = True
+                free.append(connection)
                 return
         connection.client.close()
 
@@ -190,7 +202,6 @@ class Connections:
             )
         else:
             client = self._through_proxy(self._proxy, host, port)
-        client.blocksize = 256 << 10
         return _Connection(origin=origin, client=client)
 
     def _through_proxy(self, proxy: str, host: str, port: int) -> http.client.HTTPSConnection:
@@ -231,8 +242,9 @@ class Connections:
         headers = {**request.headers}
         if request.body or request.method in ("PUT", "POST"):
             headers["Content-Length"] = str(request.size)
+        body = _pieces(request.body) if request.body else None
         with suppress(BrokenPipeError, ConnectionResetError):
-            client.request(request.method, target, body=iter(request.body), headers=headers)
+            client.request(request.method, target, body=body, headers=headers)
 
     def _tls_context(self) -> ssl.SSLContext:
         with self._lock:
@@ -250,6 +262,14 @@ class Connections:
 def is_excepted(host: str, exceptions: tuple[str, ...]) -> bool:
     """Tell whether a host is one of the exceptions, or in one of these domains."""
     return any(each in ("*", host) or host.endswith(f".{each}") for each in exceptions)
+
+
+def _pieces(chunks: Sequence[bytes]) -> Iterator[memoryview]:
+    """Cut large chunks up: a socket's timeout is for a whole `sendall`, not for its progress."""
+    for chunk in chunks:
+        view = memoryview(chunk)
+        for start in range(0, len(view), _PIECE):
+            yield view[start : start + _PIECE]
 
 
 def _close_all(free: dict[_Origin, list[_Connection]]) -> None:

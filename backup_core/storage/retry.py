@@ -17,6 +17,7 @@ from backup_core import log
 from backup_core.errors import StorageError
 
 Result = TypeVar("Result")
+_DOUBLINGS = 64  # no pause is longer, and no float has room for a thousand
 
 
 class PassingError(StorageError):
@@ -81,7 +82,8 @@ class Attempts:
         policy = self._policy
         from random import uniform
 
-        bound = min(policy.longest_pause, policy.first_pause * 2.0 ** (self._failed - 1))
+        doublings = min(self._failed - 1, _DOUBLINGS)
+        bound = min(policy.longest_pause, policy.first_pause * 2**doublings)
         return max((policy.draw or uniform)(bound / 2, bound), error.after)
 
 

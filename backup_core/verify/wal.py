@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,31 +41,45 @@ class TimelineWal:
 
 
 def timelines(
-    objects: Sequence[WalObject], histories: Mapping[int, TimelineHistory], segment_size: int
+    objects: Iterable[WalObject], histories: Mapping[int, TimelineHistory], segment_size: int
 ) -> tuple[TimelineWal, ...]:
-    """Describe each timeline that has WAL or a history file, in their order."""
-    runs = ranges(objects, segment_size)
-    numbers = {item.wal.timeline for item in objects} | set(histories)
+    """Describe each timeline that has WAL or a history file, in their order.
+
+    The objects are seen once and not kept, so a listing can be passed on as it comes.
+    """
+    totals: dict[int, _Total] = {}
+    runs = ranges(_counted(objects, totals), segment_size)
     return tuple(
-        _timeline(number, objects, histories.get(number), runs) for number in sorted(numbers)
+        _timeline(number, totals.get(number, _Total()), histories.get(number), runs)
+        for number in sorted({*totals, *histories})
     )
 
 
+@dataclass(kw_only=True)
+class _Total:
+    size: int = 0
+    newest: datetime | None = None
+
+
+def _counted(objects: Iterable[WalObject], totals: dict[int, _Total]) -> Iterator[WalObject]:
+    for item in objects:
+        total = totals.setdefault(item.wal.timeline, _Total())
+        if item.wal.kind is WalKind.SEGMENT:
+            total.size += item.size
+            if item.modified and (total.newest is None or item.modified > total.newest):
+                total.newest = item.modified
+        yield item
+
+
 def _timeline(
-    number: int,
-    objects: Sequence[WalObject],
-    history: TimelineHistory | None,
-    runs: Sequence[WalRange],
+    number: int, total: _Total, history: TimelineHistory | None, runs: Sequence[WalRange]
 ) -> TimelineWal:
-    own = [
-        item for item in objects if item.wal.timeline == number and item.wal.kind is WalKind.SEGMENT
-    ]
     switch = history.switches[-1] if history and history.switches else None
     return TimelineWal(
         timeline=number,
         parent=switch.timeline if switch else None,
         begin=history.begin if history else None,
         ranges=tuple(run for run in runs if run.timeline == number),
-        size=sum(item.size for item in own),
-        newest=max((item.modified for item in own if item.modified), default=None),
+        size=total.size,
+        newest=total.newest,
     )

@@ -60,7 +60,7 @@ class Client:
         return Operation(
             words=words if key is None else f"{words} s3://{self.bucket}/{key}",
             permission=permission,
-            resource=whole if permission == "s3:ListBucket" else f"{whole}/{key or '*'}",
+            resource=whole if permission == "s3:ListBucket" else f"{whole}/{_pattern(key)}",
             key=key,
         )
 
@@ -78,20 +78,22 @@ class Client:
 
         Raises PassingError, NotFoundError or RefusalError (see translate).
         """
+        tried = set()
         while True:
-            response = self._send_once(method, key, query, headers, body)
-            self._server = response.headers.get("server", "")
+            tried.add(region := self.region())
+            response = self._send_once(region, method, key, query, headers, body)
             if response.status < 300:
+                self._server = response.headers.get("server", "")
                 return response
             answer = Answer(
                 status=response.status,
                 headers=response.headers,
                 body=response.read(),
             )
-            region = redirected_region(answer)
-            if region is None or region == self.region():
+            other = redirected_region(answer)
+            if other is None or other in tried:
                 raise translate(answer, operation, url=self.url)
-            self._region = region
+            self._region = other
 
     def region(self) -> str:
         """The bucket's region, as far as it is known."""
@@ -101,13 +103,14 @@ class Client:
 
     def _send_once(
         self,
+        region: str,
         method: str,
         key: str,
         query: Mapping[str, str],
         headers: Mapping[str, str],
         body: Sequence[bytes],
     ) -> Response:
-        url = self._base() + quote_path(key)
+        url = self._base(region) + quote_path(key)
         if query:
             url += "?" + query_string(query)
         signed = sign(
@@ -115,15 +118,15 @@ class Client:
             url,
             {**self._options.headers, **headers},
             credentials=self._source.current(),
-            region=self.region(),
+            region=region,
             payload_hash=_payload_hash(url, body),
             now=datetime.now(UTC),
         )
         return self._connections.send(Request(method=method, url=url, headers=signed, body=body))
 
-    def _base(self) -> str:
+    def _base(self, region: str) -> str:
         """The bucket's address, with a slash at its end."""
-        endpoint = self._options.endpoint or self._aws_endpoint()
+        endpoint = self._options.endpoint or self._aws_endpoint(region)
         parts = urlsplit(endpoint)
         if not parts.hostname:
             raise StorageError(f'"{endpoint}" is not an endpoint', hint="Write https://host:port.")
@@ -132,8 +135,7 @@ class Client:
             return f"{parts.scheme}://{parts.netloc}{path}/{quote_path(self.bucket)}/"
         return f"{parts.scheme}://{self.bucket}.{parts.netloc}{path}/"
 
-    def _aws_endpoint(self) -> str:
-        region = self.region()
+    def _aws_endpoint(self, region: str) -> str:
         suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
         stack = "s3.dualstack" if self._options.dual_stack else "s3"
         return f"https://{stack}.{region}.{suffix}"
@@ -143,6 +145,11 @@ class Client:
         if self._options.path_style is not None:
             return self._options.path_style
         return not host.endswith((".amazonaws.com", ".amazonaws.com.cn")) or "." in self.bucket
+
+
+def _pattern(key: str | None) -> str:
+    """What a policy calls one object, or all below a prefix."""
+    return key if key and not key.endswith("/") else f"{key or ''}*"
 
 
 def _payload_hash(url: str, body: Sequence[bytes]) -> str:

@@ -25,7 +25,6 @@ from datetime import timedelta
 from backup_core import log
 from backup_core.errors import StorageError
 from backup_core.storage.base import Storage
-from backup_core.storage.retry import PassingError
 from backup_core.storage.s3.errors import RefusalError
 
 IF_ABSENT = {"If-None-Match": "*"}
@@ -49,7 +48,7 @@ def honours_condition(create_again: Callable[[], None]) -> bool | None:
         create_again()
     except RefusalError as error:
         return error.code in LOST or None
-    except PassingError:
+    except StorageError:
         return None
     return False
 

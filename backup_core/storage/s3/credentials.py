@@ -8,6 +8,8 @@ settings (an envdir's AWS_ACCESS_KEY_ID) never load it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from backup_core.errors import ConfigError
@@ -45,51 +47,59 @@ class StaticCredentials:
 class SdkChain:
     """The chain of botocore, asked when first needed; safe for threads."""
 
-    def __init__(self, profile: str | None) -> None:
+    def __init__(self, profile: str | None, region: str | None) -> None:
+        """`region` tells which token service to ask, where the profile does not or another."""
         self._profile = profile
+        self._region = region
         self._lock = threading.Lock()
-        self._session: Session | None = None
-        self._found: SdkCredentials | None = None
+        self._loaded: tuple[Session, SdkCredentials | None] | None = None
 
     @property
     def region(self) -> str | None:
-        self._load()
-        assert self._session is not None
-        region = self._session.get_config_variable("region")
+        with _translated():
+            region = self._load()[0].get_config_variable("region")
         return str(region) if region else None
 
     def current(self) -> Credentials:
-        from botocore.exceptions import BotoCoreError
-
-        try:
-            found = self._load()
-            if found is None:
-                raise ConfigError(
-                    "there are no credentials for S3",
-                    hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give "
-                    "this host a role.",
-                )
-            frozen = found.get_frozen_credentials()
-        except BotoCoreError as error:
+        with _translated():
+            found = self._load()[1]
+            frozen = found and found.get_frozen_credentials()
+        if frozen is None:
             raise ConfigError(
-                f"cannot get credentials for S3: {error}",
-                hint="Check AWS_PROFILE and ~/.aws, or the role of this host.",
-            ) from None
+                "there are no credentials for S3",
+                hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give "
+                "this host a role.",
+            )
         return Credentials(
             access_key_id=frozen.access_key,
             secret_access_key=frozen.secret_key,
             session_token=frozen.token,
         )
 
-    def _load(self) -> SdkCredentials | None:
+    def _load(self) -> tuple[Session, SdkCredentials | None]:
         from botocore.session import Session
 
         with self._lock:
-            if self._session is None:
+            if self._loaded is None:
                 session = Session(profile=self._profile)
-                self._found = session.get_credentials()
-                self._session = session
-            return self._found
+                if self._region is not None:
+                    session.set_config_variable("region", self._region)
+                self._loaded = session, session.get_credentials()
+            return self._loaded
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Make a ConfigError of what the chain raises: its own errors, and those of files and URLs."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError, OSError, ValueError) as error:
+        raise ConfigError(
+            f"cannot get credentials for S3: {error}",
+            hint="Check AWS_PROFILE and ~/.aws, or the role of this host.",
+        ) from None
 
 
 def credential_source(options: S3Options) -> CredentialSource:
@@ -102,4 +112,4 @@ def credential_source(options: S3Options) -> CredentialSource:
                 session_token=options.session_token,
             )
         )
-    return SdkChain(options.profile)
+    return SdkChain(options.profile, options.region)

@@ -143,12 +143,12 @@ def _denied(operation: Operation, text: str) -> tuple[str, str]:
 def _skew(answer: Answer) -> str:
     try:
         there = parsedate_to_datetime(answer.headers.get("date", ""))
+        seconds = (datetime.now(UTC) - there).total_seconds()
     except (TypeError, ValueError):
         return "this host's clock is wrong"
-    seconds = (datetime.now(UTC) - there).total_seconds()
     return f"this host's clock is {abs(seconds):.0f} s {'ahead' if seconds > 0 else 'behind'}"
 
 
 def _retry_after(answer: Answer) -> float:
     text = answer.headers.get("retry-after", "")
-    return min(float(text), 60.0) if text.isdigit() else 0.0
+    return min(float(text), 60.0) if text.isdecimal() else 0.0

@@ -36,6 +36,7 @@ class Lister:
         if self._client.is_seaweedfs:
             yield from self._walk(prefix, deep=deep, after=after.encode())
             return
+        first = [entry for entry in first if not _is_above(entry, after)]
         yield from _checked(self._client.url, first, after)
         last = first[-1].key if first else ""
         for page in pages:
@@ -83,26 +84,33 @@ class Lister:
         if after:
             query["start-after" if self._version == 2 else "marker"] = after
         while True:
-            root = retried(lambda: self._page(query), self._client.policy)
-            entries = list(_entries(root))
-            yield sorted(entries, key=lambda entry: entry.key.encode())
-            if _text(root, "IsTruncated") != "true":
+            page = retried(lambda: self._page(query), self._client.policy)
+            entries = sorted(page.entries(), key=lambda entry: entry.key.encode())
+            yield entries
+            if page.text("IsTruncated") != "true":
                 return
             if self._version == 2:
-                query["continuation-token"] = _text(root, "NextContinuationToken")
+                query["continuation-token"] = page.text("NextContinuationToken")
             else:
-                marker = unquote_plus(_text(root, "NextMarker"))
-                query["marker"] = marker or max(entry.key for entry in entries)
+                query["marker"] = page.next_marker() or entries[-1].key
 
-    def _page(self, query: dict[str, str]) -> ElementTree.Element:
+    def _page(self, query: dict[str, str]) -> _Page:
         operation = self._client.operation("list", "s3:ListBucket", query["prefix"])
         response = self._client.send(operation, "GET", query=query)
         try:
-            return ElementTree.fromstring(response.read())
+            page = _Page(response.read())
         except ElementTree.ParseError:
             raise PassingError(
                 f"{self._client.url} answered a listing with what is no XML"
             ) from None
+        if page.name != "ListBucketResult":
+            raise PassingError(f"{self._client.url} answered a listing with <{page.name}>")
+        return page
+
+
+def _is_above(entry: ObjectInfo, after: str) -> bool:
+    """Tell whether it is the common prefix of `after` itself, which S3 gives while keys follow."""
+    return entry.modified is None and after.startswith(entry.key)
 
 
 def _start_in_tree(prefix: str, after: str) -> str:
@@ -120,22 +128,52 @@ def _start_in_tree(prefix: str, after: str) -> str:
     return parent + name[: cut - 1] if cut > 1 else ""
 
 
-def _entries(root: ElementTree.Element) -> Iterator[ObjectInfo]:
-    for element in root.iterfind("{*}Contents"):
-        key = unquote_plus(_text(element, "Key"))
-        if key.endswith(_DELIMITER):  # a console's or a tree server's mark for a directory
-            continue
-        yield ObjectInfo(
-            key=key,
-            size=int(_text(element, "Size")),
-            modified=datetime.fromisoformat(_text(element, "LastModified")).replace(microsecond=0),
-        )
-    for element in root.iterfind("{*}CommonPrefixes"):
-        yield ObjectInfo(key=unquote_plus(_text(element, "Prefix")), size=0, modified=None)
+class _Page:
+    """A page of a listing (Amazon S3 API Reference, "ListObjectsV2").
+
+    Elements are asked for by their full names: a wildcard for the namespace makes the search of
+    each a walk in Python, which took more time than all the rest of a listing.
+    """
+
+    def __init__(self, document: bytes) -> None:
+        self._root = ElementTree.fromstring(document)
+        namespace, brace, self.name = self._root.tag.rpartition("}")
+        self._namespace = namespace + brace
+        self._is_quoted = self.text("EncodingType") == "url"
+
+    def text(self, name: str) -> str:
+        """The text of an element of the page, empty if there is none."""
+        return self._root.findtext(self._namespace + name, "")
+
+    def entries(self) -> Iterator[ObjectInfo]:
+        """Yield objects and common prefixes as they stand, which is not yet their order."""
+        name, size, modified = (self._namespace + tag for tag in ("Key", "Size", "LastModified"))
+        for element in self._root.iterfind(f"{self._namespace}Contents"):
+            key = self._unquoted(element.findtext(name, ""))
+            if key.endswith(_DELIMITER):  # a console's or a tree server's mark for a directory
+                continue
+            yield ObjectInfo(
+                key=key,
+                size=int(element.findtext(size, "")),
+                modified=_moment(element.findtext(modified, "")),
+            )
+        for element in self._root.iterfind(f"{self._namespace}CommonPrefixes"):
+            prefix = self._unquoted(element.findtext(f"{self._namespace}Prefix", ""))
+            yield ObjectInfo(key=prefix, size=0, modified=None)
+
+    def next_marker(self) -> str:
+        """Where the next page of the first version begins, if this one says."""
+        return self._unquoted(self.text("NextMarker"))
+
+    def _unquoted(self, text: str) -> str:
+        """A server that does not know encoding-type sends keys as they are, and says nothing."""
+        quoted = self._is_quoted and ("%" in text or "+" in text)
+        return unquote_plus(text) if quoted else text
 
 
-def _text(element: ElementTree.Element, name: str) -> str:
-    return element.findtext(f"{{*}}{name}") or ""
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.replace(microsecond=0) if moment.microsecond else moment
 
 
 def _checked(url: str, page: list[ObjectInfo], last: str) -> list[ObjectInfo]:

@@ -95,11 +95,12 @@ class S3Storage:
         """Describe one object; raises NotFoundError."""
         check_key(key)
         headers = self._head(key)
-        return ObjectInfo(
-            key=key,
-            size=int(headers["content-length"]),
-            modified=parsedate_to_datetime(headers["last-modified"]),
-        )
+        try:
+            size = int(headers["content-length"])
+            modified = parsedate_to_datetime(headers["last-modified"])
+        except (KeyError, ValueError):
+            raise StorageError(f'{self.url} does not say size and time of "{key}"') from None
+        return ObjectInfo(key=key, size=size, modified=modified)
 
     def list(
         self, prefix: str = "", *, delimiter: str | None = None, start_after: str | None = None
@@ -315,8 +316,9 @@ def _customer_key(options: S3Options) -> dict[str, str]:
     if options.sse_c is None:
         return {}
     name = "x-amz-server-side-encryption-customer-"
+    digest = hashlib.md5(options.sse_c, usedforsecurity=False).digest()
     return {
         f"{name}algorithm": "AES256",
         f"{name}key": base64.b64encode(options.sse_c).decode(),
-        f"{name}key-MD5": base64.b64encode(hashlib.md5(options.sse_c).digest()).decode(),
+        f"{name}key-MD5": base64.b64encode(digest).decode(),
     }

@@ -106,6 +106,7 @@ class MultipartUpload:
         """Make the object appear, checked by the checksum of all of it."""
         checked = {
             **headers,
+            **self._part_headers,
             "x-amz-checksum-type": "FULL_OBJECT",
             "x-amz-checksum-crc32c": as_base64(self._checksum),
             "x-amz-mp-object-size": str(self._size),
@@ -116,9 +117,7 @@ class MultipartUpload:
             for part in sent
         )
         body = f"<CompleteMultipartUpload>{document}</CompleteMultipartUpload>".encode()
-        answer = self._call("POST", {"uploadId": self._id}, checked, (body,))
-        if b"<Error>" in answer.body:
-            raise translate(answer, self._write, url=self._client.url)
+        self._call("POST", {"uploadId": self._id}, checked, (body,))
 
     def abort(self) -> None:
         """Give the upload up; that this may fail is only logged."""
@@ -161,10 +160,15 @@ class MultipartUpload:
         headers: Mapping[str, str],
         body: tuple[bytes, ...] = (),
     ) -> Answer:
+        """Ask until there is an answer; a completion's refusal may come with a status of 200."""
+
         def attempt() -> Answer:
             response = self._client.send(
                 self._write, method, self._key, query=query, headers=headers, body=body
             )
-            return Answer(status=200, headers=response.headers, body=response.read())
+            answer = Answer(status=200, headers=response.headers, body=response.read())
+            if b"<Error" in answer.body:
+                raise translate(answer, self._write, url=self._client.url)
+            return answer
 
         return retried(attempt, self._client.policy)

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup_core.cli.st_check import CHECKS
 from backup_core.cli.st_files import is_text
 from backup_core.cli.st_list import shown
 from backup_core.cli.st_remove import consequences
@@ -74,4 +73,4 @@ class TestConsequences:
 
     def test_a_check_leaves_nothing_of_value(self) -> None:
         """What it wrote may go."""
-        assert not list(consequences([f"{CHECKS}0123"], [NAME]))
+        assert not list(consequences([f"{layout.CHECKS}0123"], [NAME]))

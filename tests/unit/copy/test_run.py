@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from backup_core.copy.check import extension_of
 from backup_core.copy.run import CopyOptions, CopyResult, carry_out
 from backup_core.copy.survey import CopyRequest, plan_from
 from backup_core.errors import (
@@ -285,4 +284,4 @@ def test_wal_stored_by_another_codec_is_compared_by_its_content(
 )
 def test_the_codec_is_told_by_the_end_of_the_key(key: str, extension: str) -> None:
     """A folder's name tells nothing."""
-    assert extension_of(key) == extension
+    assert layout.extension_of(key) == extension

@@ -13,13 +13,16 @@ from backup_core.repository.wal_archive import (
     WalObject,
     WalRange,
     find_wal,
+    first_objects,
     latest_timeline,
+    list_segments,
     list_wal,
     missing,
     ranges,
     read_header,
     read_history,
     read_wal,
+    some_segment,
 )
 from backup_core.storage.memory import MemoryStorage
 from backup_core.stream.compress import encode
@@ -148,3 +151,70 @@ def test_a_listing_can_begin_behind_a_name() -> None:
     storage = archive(*(f"{name}.zst" for name in names))
     after = list_wal(storage, start_after=f"{names[1]}.zst")
     assert [found.wal.name for found in after] == names[2:]
+
+
+@given(
+    numbers=st.sets(st.integers(0, 40)),
+    first=st.integers(0, 41),
+    last=st.none() | st.integers(0, 45),
+)
+def test_segments_are_listed_from_one_to_another(
+    numbers: set[int], first: int, last: int | None
+) -> None:
+    """Both included; what else bears their names, and other timelines, is left out."""
+    storage = archive(*(f"{segment_name(1, number, 16 * MB)}.zst" for number in numbers))
+    for name in (segment_name(1, 7, 16 * MB) + ".partial.zst", segment_name(2, 7, 16 * MB)):
+        storage.put(f"wal_005/{name}", [b"x"])
+    found = list_segments(storage, 1, first, 16 * MB, last=last)
+    end = 40 if last is None else last
+    assert [item.wal.segment_number(16 * MB) for item in found] == [
+        number for number in sorted(numbers) if first <= number <= end
+    ]
+
+
+def test_a_segment_without_a_codec_is_the_first_of_a_list_too() -> None:
+    """Its key is its very name."""
+    [found] = list_segments(archive(NAME), 1, 2, 16 * MB)
+    assert found.wal.name == NAME
+
+
+def test_each_timeline_is_found_by_its_first_object() -> None:
+    """That is its history, where it was archived."""
+    storage = archive(
+        *("00000002.history.zst", "00000004.history", "000000040000000000000009.zst"),
+        *(f"{segment_name(timeline, 7, MB)}.zst" for timeline in (1, 2, 3)),
+        f"{segment_name(3, 8, MB)}.zst",
+    )
+    found = [(item.wal.timeline, item.wal.kind) for item in first_objects(storage)]
+    assert found == [
+        (1, WalKind.SEGMENT),
+        (2, WalKind.HISTORY),
+        (3, WalKind.SEGMENT),
+        (4, WalKind.HISTORY),
+    ]
+
+
+def test_some_segment_is_of_the_newest_timeline_that_has_one() -> None:
+    """A history alone is none, nor is a .partial."""
+    storage = archive(
+        *("00000002.history.zst", "00000003.history", f"{NAME}.zst"),
+        f"{segment_name(2, 7, MB)}.zst",
+        f"{segment_name(3, 7, MB)}.partial.zst",
+    )
+    found = some_segment(storage, list(first_objects(storage)))
+    assert found is not None
+    assert found.wal.name == segment_name(2, 7, MB)
+    assert some_segment(MemoryStorage(), []) is None
+
+
+def test_ranges_do_not_depend_on_the_order_of_the_listing() -> None:
+    """Nor on a segment that is there under two codecs."""
+    numbers = (9, 3, 2, 2, 5, 1, 3)
+    names = [f"{segment_name(1, number, MB)}" for number in numbers]
+    objects = [
+        next(list_wal(archive(f"{name}.{extension}")))
+        for name, extension in zip(
+            names, ("zst", "lz4", "zst", "br", "gz", "zst", "zst"), strict=True
+        )
+    ]
+    assert [(run.first, run.last) for run in ranges(objects, MB)] == [(1, 3), (5, 5), (9, 9)]

@@ -1,5 +1,6 @@
 """Which WAL lies on the way from a backup to the target, across timelines."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from backup_core.postgres.recovery import RecoveryTarget
 from backup_core.postgres.timeline import TimelineHistory, TimelineSwitch, history_of_first
 from backup_core.postgres.wal import MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE
 from backup_core.repository.sentinel import Backup
+from backup_core.repository.wal_archive import WalRange
 from backup_core.restore.plan import WalSpan, check_wal, missing_wal, wal_goal, wal_spans
 from tests.support.backups import BACKUP, NOON
 
@@ -24,6 +26,19 @@ TO_THE_END = RecoveryTarget()
 
 def span(timeline: int, first: int, last: int) -> WalSpan:
     return WalSpan(timeline=timeline, first=first, last=last)
+
+
+def up_to(highest: dict[int, int]) -> Callable[[int, int], int]:
+    """An archive that holds each timeline up to this segment."""
+    return lambda timeline, first: max(highest.get(timeline, -1), first - 1)
+
+
+def holding(archived: dict[int, set[int]]) -> Callable[[WalSpan], list[WalRange]]:
+    """An archive of exactly these segments, each of them a run."""
+    return lambda span: [
+        WalRange(timeline=span.timeline, first=number, last=number)
+        for number in sorted(archived.get(span.timeline, ()))
+    ]
 
 
 def left_at(*ends: int) -> TimelineHistory:
@@ -83,19 +98,19 @@ class TestSpans:
 
     def test_on_one_timeline_to_the_end_of_the_archive(self, size: int) -> None:
         """From the backup's first segment to the last there is."""
-        spans = wal_spans(backup_in(5, size), history_of_first(), None, {1: 9}, size)
+        spans = wal_spans(backup_in(5, size), history_of_first(), None, up_to({1: 9}), size)
         assert spans == (span(1, 5, 9),)
 
     def test_what_the_backup_itself_needs_is_always_wanted(self, size: int) -> None:
         """Even if nothing is archived at all."""
         backup = replace(backup_in(5, size), finish_lsn=Lsn(7 * size + 1))
-        assert wal_spans(backup, history_of_first(), None, {}, size) == (span(1, 5, 7),)
+        assert wal_spans(backup, history_of_first(), None, up_to({}), size) == (span(1, 5, 7),)
 
     @pytest.mark.parametrize(("beyond", "last"), [(0, 7), (1, 8), (100, 8)])
     def test_the_goal_is_exclusive(self, size: int, beyond: int, last: int) -> None:
         """A goal at a segment's first byte needs nothing of that segment."""
         goal = Lsn(8 * size + beyond)
-        spans = wal_spans(backup_in(5, size), history_of_first(), goal, {1: 99}, size)
+        spans = wal_spans(backup_in(5, size), history_of_first(), goal, up_to({1: 99}), size)
         assert spans == (span(1, 5, last),)
 
     @pytest.mark.parametrize("into", [0, 1, 500])
@@ -104,13 +119,15 @@ class TestSpans:
     ) -> None:
         """Also if the old timeline ends exactly where a segment does."""
         history = left_at(8 * size + into)
-        spans = wal_spans(backup_in(5, size), history, None, {1: 8, 2: 11}, size)
+        spans = wal_spans(backup_in(5, size), history, None, up_to({1: 8, 2: 11}), size)
         assert spans == (span(1, 5, 7), span(2, 8, 11))
 
     def test_a_goal_before_the_switch_needs_nothing_of_the_new_timeline(self, size: int) -> None:
         """Although that is the timeline to be followed."""
         history = left_at(8 * size + 500)
-        spans = wal_spans(backup_in(5, size), history, Lsn(7 * size + 9), {1: 8, 2: 11}, size)
+        spans = wal_spans(
+            backup_in(5, size), history, Lsn(7 * size + 9), up_to({1: 8, 2: 11}), size
+        )
         assert spans == (span(1, 5, 7),)
 
     @pytest.mark.parametrize("into", [9, 500])
@@ -127,29 +144,31 @@ class TestSpans:
         """The old timeline's is often archived as a .partial only; the server takes the other."""
         history = left_at(8 * size + 500)
         goal = Lsn(8 * size + into)
-        assert wal_spans(backup_in(5, size), history, goal, archived, size) == needed
+        assert wal_spans(backup_in(5, size), history, goal, up_to(archived), size) == needed
 
     def test_a_goal_behind_the_switch_is_on_the_new_timeline(self, size: int) -> None:
         """The first segment of which is that of the switch."""
         history = left_at(8 * size + 500)
-        spans = wal_spans(backup_in(5, size), history, Lsn(8 * size + 501), {1: 8}, size)
+        spans = wal_spans(backup_in(5, size), history, Lsn(8 * size + 501), up_to({1: 8}), size)
         assert spans == (span(1, 5, 7), span(2, 8, 8))
 
     def test_two_switches_in_one_segment_skip_the_timeline_between(self, size: int) -> None:
         """It never filled a segment, so none of it is needed."""
         history = left_at(8 * size + 500, 8 * size + 900)
-        spans = wal_spans(backup_in(5, size), history, None, {1: 8, 2: 8, 3: 10}, size)
+        spans = wal_spans(backup_in(5, size), history, None, up_to({1: 8, 2: 8, 3: 10}), size)
         assert spans == (span(1, 5, 7), span(3, 8, 10))
 
     def test_a_switch_in_the_backups_own_segment_leaves_nothing_of_the_old(self, size: int) -> None:
         """A standby's backup that ended just before its promotion."""
         history = left_at(5 * size + 0x200)
-        assert wal_spans(backup_in(5, size), history, None, {2: 6}, size) == (span(2, 5, 6),)
+        assert wal_spans(backup_in(5, size), history, None, up_to({2: 6}), size) == (span(2, 5, 6),)
 
     def test_ancestors_of_the_backups_timeline_do_not_matter(self, size: int) -> None:
         """Recovery begins where the backup did."""
         backup = replace(backup_in(9, size), timeline=2)
-        spans = wal_spans(backup, left_at(4 * size, 12 * size), None, {1: 4, 2: 12, 3: 13}, size)
+        spans = wal_spans(
+            backup, left_at(4 * size, 12 * size), None, up_to({1: 4, 2: 12, 3: 13}), size
+        )
         assert spans == (span(2, 9, 11), span(3, 12, 13))
 
 
@@ -159,7 +178,7 @@ class TestSpans:
 )
 def test_spans_are_one_way_without_holes(ends: list[int], goal: Lsn | None) -> None:
     """Segment numbers go up by one from the first to the last, and timelines never go back."""
-    archived = dict.fromkeys(range(1, 6), 40)
+    archived = up_to(dict.fromkeys(range(1, 6), 40))
     spans = wal_spans(backup_in(5, MEBIBYTE), left_at(*ends), goal, archived, MEBIBYTE)
     numbers = [number for one in spans for number in range(one.first, one.last + 1)]
     last = 40 if goal is None else (goal - 1) // MEBIBYTE
@@ -176,14 +195,16 @@ class TestMissing:
     ) -> None:
         """Neither more nor less."""
         wanted = range(first, first + count)
-        gaps = missing_wal([span(1, first, first + count - 1)], {1: present, 2: set(wanted)})
+        gaps = missing_wal(
+            [span(1, first, first + count - 1)], holding({1: present, 2: set(wanted)})
+        )
         lacking = [number for gap in gaps for number in range(gap.first, gap.last + 1)]
         assert lacking == [number for number in wanted if number not in present]
 
     def test_a_target_far_beyond_the_archive_is_answered_at_once(self) -> None:
         """Gaps are not counted segment by segment."""
         far = span(1, 2, 1 << 43)
-        assert missing_wal([far], {1: {2, 3}}) == (span(1, 4, 1 << 43),)
+        assert missing_wal([far], holding({1: {2, 3}})) == (span(1, 4, 1 << 43),)
 
     def test_complete_wal_passes(self) -> None:
         """Nothing is missing, nothing is said."""
