@@ -104,7 +104,7 @@ class Response:
         try:
             return self._raw.read(size)
         except (OSError, http.client.HTTPException) as error:
-            raise _trouble(error, self._connection.host, sent=True) from None
+            raise _trouble(error, self._connection.host) from None
 
 
 @dataclass(kw_only=True)
@@ -221,15 +221,13 @@ class Connections:
         return client
 
     def _exchange(self, connection: _Connection, request: Request) -> Response:
-        sent = False
         try:
             if connection.client.sock is None:
                 self._connect(connection.client)
-            sent = True
             self._write(connection.client, request)
             return Response(connection.client.getresponse(), connection, self)
         except (OSError, http.client.HTTPException) as error:
-            raise _trouble(error, connection.host, sent=sent) from None
+            raise _trouble(error, connection.host) from None
 
     def _connect(self, client: http.client.HTTPConnection) -> None:
         client.connect()
@@ -283,7 +281,7 @@ def _origin(url: str) -> _Origin:
     return parts.scheme, parts.hostname or "", parts.port or default
 
 
-def _trouble(error: Exception, host: str, *, sent: bool) -> StorageError:
+def _trouble(error: Exception, host: str) -> StorageError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return StorageError(
             f"the certificate of {host} is not trusted: {error.verify_message}",
@@ -301,7 +299,6 @@ def _trouble(error: Exception, host: str, *, sent: bool) -> StorageError:
     return PassingError(
         f"no connection with {host}: {_describe(error)}",
         hint="Check the endpoint, the network and the store.",
-        sent=sent,
     )
 
 

@@ -21,17 +21,11 @@ _DOUBLINGS = 64  # no pause is longer, and no float has room for a thousand
 
 
 class PassingError(StorageError):
-    """Trouble that may be over at the next attempt; `after` is the pause the server asked for.
+    """Trouble that may be over at the next attempt; `after` is the pause the server asked for."""
 
-    `sent` tells that the request may have been carried out although its answer was lost.
-    """
-
-    def __init__(
-        self, message: str, *, hint: str | None = None, after: float = 0.0, sent: bool = False
-    ) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, after: float = 0.0) -> None:
         super().__init__(message, hint=hint)
         self.after = after
-        self.sent = sent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,9 +87,17 @@ def translate(answer: Answer, operation: Operation, *, url: str) -> PitrError:
     if code in ("NoSuchKey", "NoSuchVersion"):
         return NotFoundError(f'"{operation.key}" is not in {url}')
     if answer.status in _PASSING_STATUS or code in _PASSING_CODES:
-        return PassingError(text, after=_retry_after(answer), sent=answer.status >= 500)
+        return PassingError(text, after=_retry_after(answer))
     message, hint = _explain(answer, operation, code, text, url)
     return RefusalError(message, hint=hint, code=code, status=answer.status)
+
+
+def no_etag(url: str) -> StorageError:
+    """The error for a success without the object's tag, as a captive portal would give."""
+    return StorageError(
+        f"{url} answers a put with a success that is not S3's",
+        hint="Check AWS_ENDPOINT, and what stands between this host and the store.",
+    )
 
 
 def redirected_region(answer: Answer) -> str | None:

@@ -32,8 +32,8 @@ class Lister:
     def entries(self, prefix: str, *, deep: bool, after: str) -> Iterator[ObjectInfo]:
         """Yield the objects below `prefix` and after `after`; unless `deep`, by the delimiter."""
         pages = self._pages(prefix, "" if deep else _DELIMITER, after)
-        first = next(pages)
-        if self._client.is_seaweedfs:
+        first = [] if self._client.is_seaweedfs else next(pages)
+        if self._client.is_seaweedfs:  # which may be known only now
             yield from self._walk(prefix, deep=deep, after=after.encode())
             return
         first = [entry for entry in first if not _is_above(entry, after)]
@@ -91,6 +91,8 @@ class Lister:
                 return
             if self._version == 2:
                 query["continuation-token"] = page.text("NextContinuationToken")
+                if not query["continuation-token"]:
+                    raise StorageError(f"{self._client.url} lists more, but not how to go on")
             else:
                 query["marker"] = page.next_marker() or entries[-1].key
 

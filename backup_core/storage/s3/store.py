@@ -28,7 +28,7 @@ from backup_core.storage.ranged import Opened, read_range
 from backup_core.storage.retry import retried
 from backup_core.storage.s3 import conditional
 from backup_core.storage.s3.client import Client
-from backup_core.storage.s3.errors import RefusalError
+from backup_core.storage.s3.errors import RefusalError, no_etag
 from backup_core.storage.s3.listing import Lister
 
 if TYPE_CHECKING:
@@ -143,7 +143,10 @@ class S3Storage:
         operation = self._client.operation("write", "s3:PutObject", whole)
 
         def attempt() -> None:
-            self._client.send(operation, "PUT", whole, headers=headers, body=part.chunks).read()
+            response = self._client.send(operation, "PUT", whole, headers=headers, body=part.chunks)
+            response.read()
+            if "etag" not in response.headers:
+                raise no_etag(self.url)
 
         retried(attempt, self._client.policy)
 

@@ -9,8 +9,9 @@ aborted; one whose process was killed stays invisible, and a lifecycle rule remo
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from backup_core import log
@@ -19,7 +20,9 @@ from backup_core.storage.checksum import as_base64, crc32c
 from backup_core.storage.parts import Part
 from backup_core.storage.retry import retried
 from backup_core.storage.s3.client import Client
-from backup_core.storage.s3.errors import Answer, translate
+from backup_core.storage.s3.errors import Answer, no_etag, translate
+
+_SECONDS_TO_END = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,7 @@ class MultipartUpload:
         self._id = ""
         self._checksum = 0
         self._size = 0
+        self._given_up = False
 
     def begin(self, headers: Mapping[str, str]) -> None:
         """Open the upload; nothing is visible yet."""
@@ -87,20 +91,29 @@ class MultipartUpload:
 
     def send(self, parts: Iterator[Part]) -> list[SentPart]:
         """Send all parts; the first error of any, or of the stream, is raised."""
-        pending: list[Future[SentPart]] = []
+        sent: list[SentPart] = []
+        pending: deque[Future[SentPart]] = deque()
         try:
             for part in parts:
                 self._checksum = crc32c(part.chunks, self._checksum)
                 self._size += part.size
                 pending.append(self._slots.submit(self._send_part, part))
                 del part  # it belongs to its slot now, while the next is pulled
-                for future in pending:
-                    if future.done():
-                        future.result()
-            return [future.result() for future in pending]
-        finally:
-            for future in pending:
-                future.cancel()
+                while pending and pending[0].done():
+                    sent.append(pending.popleft().result())
+            while pending:
+                sent.append(pending.popleft().result())
+        except BaseException:
+            self._abandon(pending)
+            raise
+        return sent
+
+    def _abandon(self, pending: deque[Future[SentPart]]) -> None:
+        """Let parts on their way end, for a while: one that ends after the abort may be kept."""
+        self._given_up = True
+        for future in pending:
+            future.cancel()
+        wait(pending, timeout=_SECONDS_TO_END)
 
     def complete(self, sent: list[SentPart], headers: Mapping[str, str]) -> None:
         """Make the object appear, checked by the checksum of all of it."""
@@ -139,6 +152,8 @@ class MultipartUpload:
         return retried(lambda: self._send_part_once(part), self._client.policy)
 
     def _send_part_once(self, part: Part) -> SentPart:
+        if self._given_up:
+            raise StorageError(f"the upload of {self._key} was given up")
         checksum = as_base64(crc32c(part.chunks))
         response = self._client.send(
             self._write,
@@ -149,9 +164,10 @@ class MultipartUpload:
             body=part.chunks,
         )
         response.read()
-        return SentPart(
-            number=part.number, etag=response.headers.get("etag", ""), checksum=checksum
-        )
+        etag = response.headers.get("etag")
+        if etag is None:
+            raise no_etag(self._client.url)
+        return SentPart(number=part.number, etag=etag, checksum=checksum)
 
     def _call(
         self,
