@@ -15,6 +15,9 @@ HOME_OF_LIBRARY = {
     "numpy": "postgres/page.py",
     "backports": "stream/compress.py",
     "rich": "cli/output.py",
+    "botocore": "storage/s3/credentials.py",
+    "google": "storage/gcs/credentials.py",
+    "google_crc32c": "storage/checksum.py",
 }
 HOME_OF_ENVIRONMENT = "cli/options.py"
 LONGEST_FILE = 400

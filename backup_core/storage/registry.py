@@ -56,14 +56,28 @@ def _open_s3(url: str, rest: str, options: StoreOptions | None) -> Storage:
     return S3Storage(url.rstrip("/"), bucket, prefix.strip("/"), options or StoreOptions())
 
 
+def _open_gs(url: str, rest: str, options: StoreOptions | None) -> Storage:
+    """Open a bucket; where WAL-E wrote, the prefix begins with a slash, which is then kept."""
+    from backup_core.storage.gcs import GcsStorage
+    from backup_core.storage.options import StoreOptions
+
+    options = options or StoreOptions()
+    bucket, prefix = _bucket(url, rest)
+    if options.gcs.normalize_prefix:
+        prefix = "/".join(filter(None, prefix.split("/")))
+    return GcsStorage(url.rstrip("/"), bucket, prefix, options)
+
+
 def _bucket(url: str, rest: str) -> tuple[str, str]:
     bucket, _, prefix = rest.partition("/")
     if not bucket:
-        raise ConfigError(f'"{url}" names no bucket', hint="Write it as s3://bucket/prefix.")
+        scheme = url.partition("://")[0]
+        raise ConfigError(f'"{url}" names no bucket', hint=f"Write it as {scheme}://bucket/prefix.")
     return bucket, prefix
 
 
 _OPENERS: dict[str, Callable[[str, str, StoreOptions | None], Storage]] = {
     "file": _open_file,
+    "gs": _open_gs,
     "s3": _open_s3,
 }

@@ -28,6 +28,8 @@ from tests.support.faults import (
     always,
     often,
 )
+from tests.support.gcs_stub import BUCKET as STUB_BUCKET
+from tests.support.gcs_stub import QUANTUM, gcs_stub
 from tests.support.proxy import FaultProxy
 from tests.support.seaweed import REGION, SeaweedFS, seaweed
 
@@ -75,9 +77,15 @@ def s3_unconditional_store(seaweed_server: SeaweedFS) -> Iterator[Storage]:
 
 @pytest.fixture
 def gcs_store(gcs_server: FakeGCS) -> Storage:
-    """Objects in fake-gcs-server, in chunks of the least size that GCS allows."""
-    options = StoreOptions(gcs=GcsOptions(emulator=gcs_server.url, chunk_size=256 << 10))
-    return open_storage(f"gs://{gcs_server.bucket}/contract-{next(_numbers)}", options)
+    """Objects in fake-gcs-server, in single requests: it lets resumable uploads overwrite."""
+    return gcs_at(gcs_server.url, gcs_server.bucket, 16 * MIB)
+
+
+@pytest.fixture
+def gcs_resumable_store() -> Iterator[Storage]:
+    """Objects in a server of ours that answers as documented, in chunks of the least size."""
+    with gcs_stub() as server:
+        yield gcs_at(server.url, STUB_BUCKET, QUANTUM)
 
 
 @pytest.fixture(scope="session")
@@ -111,3 +119,9 @@ def s3_at(server: SeaweedFS, endpoint: str) -> Storage:
         part_size=5 * MIB,
     )
     return open_storage(f"s3://{server.bucket}/contract-{next(_numbers)}", StoreOptions(s3=s3))
+
+
+def gcs_at(url: str, bucket: str, chunk_size: int) -> Storage:
+    """A fresh prefix of a bucket in an emulator."""
+    gcs = GcsOptions(emulator=url, chunk_size=chunk_size)
+    return open_storage(f"gs://{bucket}/contract-{next(_numbers)}", StoreOptions(gcs=gcs))

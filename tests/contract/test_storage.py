@@ -13,7 +13,11 @@ from backup_core.errors import AlreadyExistsError, NotFoundError, UsageError
 from backup_core.storage.base import Storage
 from tests.contract.conftest import FAULTS, behind
 
-STORES = ["memory_store", "file_store", "s3_store", "s3_unconditional_store"]
+STORES = [
+    *("memory_store", "file_store"),
+    *("s3_store", "s3_unconditional_store"),
+    *("gcs_store", "gcs_resumable_store"),
+]
 
 # Examples of one test share a store, and leave nothing behind on disk.
 EXAMPLES = settings(

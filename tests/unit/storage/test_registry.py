@@ -37,7 +37,7 @@ def test_unknown_scheme_is_a_config_error(url: str) -> None:
     """The hint lists the schemes that exist."""
     with pytest.raises(ConfigError) as caught:
         open_storage(url)
-    assert caught.value.hint == "A repository's URL begins with one of: file://, s3://."
+    assert caught.value.hint == "A repository's URL begins with one of: file://, gs://, s3://."
 
 
 @pytest.mark.parametrize("url", ["file://", "file://srv/pitr", "file://localhost", "file:///a\0b"])
