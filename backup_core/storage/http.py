@@ -55,7 +55,7 @@ class Response:
     ) -> None:
         self.status = raw.status
         self.headers: Mapping[str, str] = {
-            name.lower(): value for name, value in raw.headers.items()
+            name.lower(): ", ".join(raw.headers.get_all(name, ())) for name in raw.headers
         }
         self._raw = raw
         self._connection = connection
@@ -285,8 +285,8 @@ def _trouble(error: Exception, host: str) -> StorageError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return StorageError(
             f"the certificate of {host} is not trusted: {error.verify_message}",
-            hint="Check the endpoint; a private authority's certificate goes into "
-            "WALG_S3_CA_CERT_FILE.",
+            hint="Check the endpoint. A private authority's certificate goes into "
+            "WALG_S3_CA_CERT_FILE for S3, and into the system's certificates for others.",
         )
     if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
         return StorageError(

@@ -304,6 +304,14 @@ class TestReading:
         assert b"".join(pieces) == data
         assert all(0 < len(piece) <= MIB for piece in pieces)
 
+    def test_a_header_that_is_repeated_is_joined(self) -> None:
+        """Google Cloud Storage may send its checksums one a line."""
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Hash: a=1\r\nx-hash: b=2\r\n\r\n"
+        with serving(answering(answer)) as server:
+            response = connections().send(get(server.url))
+            response.read()
+        assert response.headers["x-hash"] == "a=1, b=2"
+
     def test_a_chunked_body_arrives_whole(self) -> None:
         """Lists and refusals come in chunks from some servers."""
         chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
