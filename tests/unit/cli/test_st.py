@@ -61,7 +61,7 @@ class TestConsequences:
     @pytest.mark.parametrize(
         ("key", "words"),
         [
-            (SEGMENT, "1 WAL files"),
+            (SEGMENT, "1 of these hold WAL"),
             (layout.IDENTITY, "identity"),
             (f"{layout.LOCKS}backup-000000000001", "lock"),
         ],
