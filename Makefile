@@ -5,6 +5,7 @@
 MAKEFLAGS += --no-print-directory
 
 BOOTSTRAP := tests/support/bootstrap.sh
+STORES := --fetch tests.support.programs
 IN_PLACE := $(BOOTSTRAP) --keep-user
 MAJORS := default 14 15 16 17 18 12 13
 WORKERS ?= 2
@@ -13,12 +14,13 @@ STORE ?= file
 
 .PHONY: demo
 demo: ## lose a database and bring it back to the second before (STORE=s3 archives to S3, KEEP=1 keeps it)
-	@STORE=$(STORE) $(BOOTSTRAP) --postgres default $(if $(filter s3,$(STORE)),--stores) \
+	@STORE=$(STORE) $(BOOTSTRAP) --postgres default $(if $(filter s3,$(STORE)),$(STORES)) \
 		python -m tests.e2e.demo $(ARGS)
 
 .PHONY: test
 test: ## run all tests, with everything that they need
-	@$(BOOTSTRAP) --postgres "$(MAJORS)" --stores python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BOOTSTRAP) --postgres "$(MAJORS)" $(STORES) \
+		python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: check
 check: ## lint, check the format, the types and the layers
@@ -36,7 +38,8 @@ _layers:
 
 .PHONY: bench
 bench: ## compare with pgBackRest and boto3, into bench/RESULTS.md (ARGS="--only store": a part)
-	@$(BOOTSTRAP) --postgres 15 --stores python -m bench --output /dev/null $(ARGS) >bench/RESULTS.md.new
+	@$(BOOTSTRAP) --postgres 15 $(STORES) --fetch bench.programs \
+		python -m bench --output /dev/null $(ARGS) >bench/RESULTS.md.new
 	@mv bench/RESULTS.md.new bench/RESULTS.md
 	@cat bench/RESULTS.md
 

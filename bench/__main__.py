@@ -13,7 +13,7 @@ from bench import report
 from bench.clients import Clients
 from bench.comparison import Comparison, Conditions, Found
 from bench.machine import describe
-from bench.programs import UnavailableError, find_pgbackrest, install_pitr
+from bench.programs import NEWEST_MAJOR, UnavailableError, find_pgbackrest, install_pitr
 from bench.report import Section
 from bench.start import start_ups
 from bench.tools import WORKERS
@@ -22,7 +22,6 @@ from tests.support.certificates import make_certificate
 from tests.support.postgres import Binaries, find_binaries
 from tests.support.seaweed import SeaweedFS, seaweed
 
-NEWEST_MAJOR = 15  # the newest that Debian's pgBackRest 2.45 knows
 PEER, SDK = "pgBackRest", "boto3"
 DIRECTORY, BUCKET, STORE, START = PARTS = ("tools", "tools-s3", "store", "start-up")
 RESULTS = Path(__file__).with_name("RESULTS.md")

@@ -2,7 +2,7 @@
 
 pitr goes into an environment of its own: an editable checkout starts more slowly and may lack
 compiled bytecode. pgBackRest is Debian's package, unpacked and not installed, so that the machine
-stays as it was and no root is needed.
+stays as it was and no root is needed. `python -m bench.programs` fetches it ahead of time.
 """
 
 import shutil
@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 from tests.support.cache import cached, run
-from tests.support.postgres import Binaries
+from tests.support.postgres import Binaries, find_binaries
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+NEWEST_MAJOR = 15  # that Debian's pgBackRest 2.45 knows
 SOURCES = ("backup_core", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -73,3 +74,10 @@ def _unpack(directory: Path) -> None:
         package.unlink()
     for folder in ("lists", "cache"):
         shutil.rmtree(directory / folder)
+
+
+if __name__ == "__main__":
+    try:
+        print(find_pgbackrest(find_binaries(NEWEST_MAJOR)))
+    except UnavailableError as error:
+        print(f"pgBackRest cannot be had: {error}", file=sys.stderr)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Run a command of this project with everything it needs:
 #
-#     tests/support/bootstrap.sh [--keep-user] [--postgres "14 15 default"] [--stores] \
+#     tests/support/bootstrap.sh [--keep-user] [--postgres "14 15 default"] [--fetch MODULE]... \
 #         COMMAND [ARGUMENT...]
 #
 # Installs missing system packages, makes the virtual environment, provides the named PostgreSQL
-# majors and with --stores the object stores' servers, and runs the command with that environment's programs first on PATH and with a private
+# majors and what `python -m MODULE` fetches into the cache, and runs the command with that environment's programs first on PATH and with a private
 # TMPDIR, which is removed at the end together with every process that still uses it (KEEP=1 keeps
 # the directory).
 #
@@ -21,13 +21,13 @@ umask 022
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 keep_user=
-stores=
+fetch=()
 postgres=()
 while [[ ${1-} == --* ]]; do
     case $1 in
         --keep-user) keep_user=1; shift ;;
         --postgres) read -ra postgres <<<"$2"; shift 2 ;;
-        --stores) stores=1; shift ;;
+        --fetch) fetch+=("$2"); shift 2 ;;
         *) echo "bootstrap: unknown option $1" >&2; exit 2 ;;
     esac
 done
@@ -211,7 +211,7 @@ PATH=$venv/bin:$PATH
 if [[ ${#postgres[@]} -gt 0 ]]; then
     python -m tests.support.postgres "${postgres[@]}" >/dev/null
 fi
-if [[ -n $stores ]]; then python -m tests.support.programs >/dev/null; fi
+for module in ${fetch[@]+"${fetch[@]}"}; do python -m "$module" >/dev/null; done
 if [[ $work == "$checkout" ]]; then flock -u 9; fi
 
 run_dir=$(mktemp -d /var/tmp/pitr-run.XXXXXX)
