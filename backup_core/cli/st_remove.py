@@ -100,7 +100,7 @@ def consequences(keys: Collection[str], backups: Collection[str]) -> Iterator[st
             yield f"backup {name} stays listed, but cannot be restored without these objects"
     wal = sum(key.startswith(layout.WAL) for key in going)
     if wal:
-        yield f"{wal} of these hold WAL: backups that need it cannot be restored beyond it, or at all"
+        yield f"{wal} of these hold WAL: backups that need it end before it, or cannot be restored"
     if layout.IDENTITY in going:
         yield "without its identity the repository takes the WAL of whichever cluster comes first"
     if any(key.startswith(layout.LOCKS) for key in going):

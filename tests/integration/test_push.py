@@ -176,6 +176,7 @@ def test_a_signal_ends_the_push_within_the_archivers_range(
     with started(site, "wal-push", path, env=SLOW) as process:
         if moment == "reading":
             pipe = wait_for_reader(path)
+            wait_until_asleep(process.pid)
         else:
             wait_for_writer(site.repository)
         process.send_signal(number)
@@ -196,6 +197,28 @@ def wait_for_reader(pipe: Path) -> int:
         except OSError:
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+
+def wait_until_asleep(pid: int) -> None:
+    """Wait until a process is blocked: a signal before that finds it on its way into a read.
+
+    Python handles a signal between two steps of its own. One that comes after the last step and
+    before the system call is handled when the call returns, which a pipe nobody feeds never does;
+    a file always does.
+    """
+    deadline = time.monotonic() + 30
+    before = ""
+    while (now := _sleeping_since(pid)) != before or not now:
+        assert time.monotonic() < deadline
+        before = now
+        time.sleep(0.3)
+
+
+def _sleeping_since(pid: int) -> str:
+    """The number of times a sleeping process has given up its processor; empty for one awake."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    return status["voluntary_ctxt_switches"] if status["State"].startswith("S") else ""
 
 
 def wait_for_writer(repository: Path) -> None:
