@@ -35,6 +35,10 @@ class ChunkReader:
         """Return exactly `size` bytes; raises CorruptError if the stream ends before."""
         return b"".join(self.pieces(size))
 
+    def is_at_end(self) -> bool:
+        """Tell whether nothing is left."""
+        return not self._rest and not self._refill()
+
     def remainder(self) -> Iterator[memoryview]:
         """Yield everything that is left."""
         while self._rest or self._refill():

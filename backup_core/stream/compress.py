@@ -1,16 +1,20 @@
-"""Codecs by their file name extension.
+"""Codecs by their names in settings and by the extensions of objects.
 
 zstd comes from `backports.zstd`, the standard library's module of Python 3.14 (why: see
-docs/decisions/zstd-library.md). An object is one or more zstd frames; each frame can be decoded
-without those before it, which is what makes single files of a backup fetchable by range.
-Decoding yields bounded pieces whatever the ratio, and an object cut off in mid-frame is an error,
-as is one without a byte.
+docs/decisions/zstd-library.md). It stands here and not below `codecs`, where the others are:
+`wal-push` starts once a segment, and each of its imports is counted. An object is one or more zstd
+frames; each frame can be decoded without those before it, which is what makes single files of a
+backup fetchable by range. The other codecs make one frame an object, for stock WAL-G stops reading
+after the first.
+
+Decoding yields bounded pieces whatever the ratio. An object cut off in mid-frame is an error, as
+is one without a byte, or with bytes that belong to no frame.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from backup_core.errors import ConfigError, CorruptError
@@ -21,8 +25,15 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-EXTENSIONS = {"zstd": "zst", "none": ""}
-"""Codec name to file name extension, for every codec this build reads and writes."""
+EXTENSIONS = {"zstd": "zst", "lz4": "lz4", "brotli": "br", "lzma": "lzma", "none": ""}
+"""Codec name to file name extension, for every codec that can be written."""
+
+FRAMED = ("zstd", "none")
+"""The codecs whose frames may follow each other in one object."""
+
+_READABLE = ("zst", "lz4", "br", "lzma", "gz", "lzo")
+_HEADS = {"lz4": (4 << 20) + 1024, "lzo": (256 << 10) + 1024}
+_HEAD = 128 << 10
 
 
 class Encoder(Protocol):
@@ -36,6 +47,25 @@ class Encoder(Protocol):
 
     def frame(self, data: bytes | bytearray) -> bytes:
         """Make a frame of its own at once."""
+
+
+class Frame(Protocol):
+    """A decompressor of one frame, as the standard library has them."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the frame has ended."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether there is no more output without more input."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was found after the frame's end."""
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        """Take input; return at most so many bytes."""
 
 
 class _ZstdEncoder:
@@ -67,11 +97,27 @@ class _NoEncoder:
 
 
 def encoder(method: str, *, level: int = 3) -> Encoder:
-    """A fresh encoder for one object; raises ConfigError for a codec that cannot be written."""
-    if method == "zstd":
-        return _ZstdEncoder(level)
-    if method == "none":
-        return _NoEncoder()
+    """A fresh encoder for one object; raises ConfigError for a codec that cannot be written.
+
+    The level is zstd's; the other codecs have one each, WAL-G's.
+    """
+    match method:
+        case "zstd":
+            return _ZstdEncoder(level)
+        case "none":
+            return _NoEncoder()
+        case "lz4":
+            from backup_core.stream.codecs import lz4
+
+            return lz4.Lz4Encoder()
+        case "brotli":
+            from backup_core.stream.codecs import brotli
+
+            return brotli.BrotliEncoder()
+        case "lzma":
+            from backup_core.stream.codecs import lzma
+
+            return lzma.LzmaEncoder()
     raise ConfigError(
         f'compression method "{method}" is not available for writing',
         hint=f"Choose one of: {', '.join(EXTENSIONS)}.",
@@ -100,28 +146,82 @@ def decode(chunks: Iterable[bytes], *, extension: str, name: str) -> Iterator[by
     """
     if extension == "":
         return iter(chunks)
-    if extension == "zst":
-        return _decode_zstd(chunks, name)
+    return _decoder(extension, name)(chunks, name)
+
+
+def head_size(extension: str) -> int:
+    """How many stored bytes surely decode to the first page: some codecs need a whole block."""
+    return _HEADS.get(extension, _HEAD)
+
+
+def decode_frames(
+    chunks: Iterable[bytes],
+    name: str,
+    *,
+    open_frame: Callable[[], Frame],
+    error: type[Exception],
+    unit: str,
+    several: bool = True,
+) -> Iterator[bytes]:
+    """Decompress a frame, or several that follow each other, into pieces of at most 1 MiB.
+
+    Raises CorruptError where the decompressor raises `error`, and for a `unit` that is cut off.
+    """
+    frame, ended = None, False
+    for chunk in chunks:
+        pending = chunk
+        while pending or (frame is not None and not frame.needs_input):
+            if frame is None and ended and not several:
+                raise CorruptError(f"{name} is damaged: there are bytes after its {unit}")
+            frame = frame or open_frame()
+            try:
+                piece = frame.decompress(pending, CHUNK_SIZE)
+            except error as problem:
+                raise CorruptError(f"{name} is damaged: {problem}") from None
+            pending = b""
+            if frame.eof:
+                pending, frame, ended = frame.unused_data, None, True
+            if piece:
+                yield piece
+    if frame is not None or not ended:
+        raise CorruptError(f"{name} is cut off: its {unit} is not complete")
+
+
+def _decoder(extension: str, name: str) -> Callable[[Iterable[bytes], str], Iterator[bytes]]:
+    match extension:
+        case "zst":
+            return _decode_zstd
+        case "lz4":
+            from backup_core.stream.codecs import lz4
+
+            return lz4.decode
+        case "br":
+            from backup_core.stream.codecs import brotli
+
+            return brotli.decode
+        case "lzma":
+            from backup_core.stream.codecs import lzma
+
+            return lzma.decode
+        case "gz":
+            from backup_core.stream.codecs import gzip
+
+            return gzip.decode
+        case "lzo":
+            from backup_core.stream.codecs import lzop
+
+            return lzop.decode
     raise CorruptError(
         f'{name} is compressed by a codec that cannot be read: ".{extension}"',
-        hint=f"This version reads: {', '.join(filter(None, EXTENSIONS.values()))}.",
+        hint=f"This version reads: {', '.join(_READABLE)}.",
     )
 
 
 def _decode_zstd(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    frame, empty = None, True
-    for chunk in chunks:
-        pending, empty = chunk, empty and not chunk
-        while pending or (frame is not None and not frame.needs_input):
-            frame = frame or zstd.ZstdDecompressor()
-            try:
-                piece = frame.decompress(pending, CHUNK_SIZE)
-            except zstd.ZstdError as error:
-                raise CorruptError(f"{name} is damaged: {error}") from None
-            pending = b""
-            if frame.eof:
-                pending, frame = frame.unused_data, None
-            if piece:
-                yield piece
-    if frame is not None or empty:
-        raise CorruptError(f"{name} is cut off: its last zstd frame is not complete")
+    return decode_frames(
+        chunks,
+        name,
+        open_frame=zstd.ZstdDecompressor,
+        error=zstd.ZstdError,
+        unit="last zstd frame",
+    )

@@ -20,14 +20,26 @@ _TYPES = {
     tarfile.REGTYPE: "file",
     tarfile.AREGTYPE: "file",
     tarfile.DIRTYPE: "directory",
+    tarfile.SYMTYPE: "link",
 }
+_EXTENSIONS = {
+    tarfile.GNUTYPE_LONGNAME: "path",
+    tarfile.GNUTYPE_LONGLINK: "linkpath",
+    tarfile.XHDTYPE: "",
+    tarfile.XGLTYPE: "",
+}
+_SPARSE = "GNU.sparse."
 _MAX_EXTENSION = 1 << 20
+_MOST_EXTENSIONS = 16
 _MAX_DIGITS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class TarMember:
-    """One file or directory; `size` in bytes, `mtime` in whole seconds since the epoch."""
+    """One file, directory or symbolic link; `size` in bytes, `mtime` in seconds since the epoch.
+
+    `link` is where a symbolic link leads, and None for anything else.
+    """
 
     name: str
     size: int = 0
@@ -36,6 +48,7 @@ class TarMember:
     uid: int = 0
     gid: int = 0
     is_directory: bool = False
+    link: str | None = None
 
 
 def header(member: TarMember) -> bytes:
@@ -46,6 +59,8 @@ def header(member: TarMember) -> bytes:
     info.mtime = member.mtime
     info.uid, info.gid = member.uid, member.gid
     info.type = tarfile.DIRTYPE if member.is_directory else tarfile.REGTYPE
+    if member.link is not None:
+        info.type, info.linkname = tarfile.SYMTYPE, member.link
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
@@ -55,15 +70,16 @@ def padding(size: int) -> bytes:
 
 
 def read_members(
-    chunks: Iterable[bytes], *, name: str
+    chunks: Iterable[bytes], *, name: str, endless: bool = False
 ) -> Iterator[tuple[TarMember, Iterator[memoryview]]]:
     """Yield each member with its data, which must be used before the next member is asked for.
 
     Raises CorruptError naming `name` for a damaged, cut off or trailing-garbage archive, and for
-    members that a data directory never holds (links, devices).
+    members that no data directory holds (hard links, devices). What a symbolic link means is for
+    the caller to decide. An `endless` archive may lack the blocks of zeros at its end.
     """
     reader = ChunkReader(chunks, name=name)
-    while (block := reader.exactly(BLOCK)).strip(b"\0"):
+    while not (endless and reader.is_at_end()) and (block := reader.exactly(BLOCK)).strip(b"\0"):
         member = _member(block, reader, name)
         data = reader.pieces(member.size)
         yield member, data
@@ -77,28 +93,31 @@ def read_members(
 
 def _member(block: bytes, reader: ChunkReader, name: str) -> TarMember:
     overrides: dict[str, str] = {}
-    while True:
-        info = _parse(block, name)
-        if info.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME):
-            overrides |= _extension(info, reader, name)
-            block = reader.exactly(BLOCK)
-            continue
-        break
+    info = _parse(block, name)
+    count = 0
+    while info.type in _EXTENSIONS:
+        count += 1
+        if count > _MOST_EXTENSIONS:
+            raise CorruptError(
+                f"{name} has more than {_MOST_EXTENSIONS} extended tar headers in a row"
+            )
+        overrides |= _extension(info, reader, name)
+        info = _parse(reader.exactly(BLOCK), name)
     kind = _TYPES.get(info.type)
-    if kind is None:
+    if kind is None or any(key.startswith(_SPARSE) for key in overrides):
         raise CorruptError(
             f'{name} holds "{info.name}", which is neither a file nor a directory',
-            hint="Links and devices are not restored from an archive.",
+            hint="Hard links, devices and sparse files are not restored from an archive.",
         )
-    size = 0 if kind == "directory" else _number(overrides.get("size"), info.size, name)
     return TarMember(
         name=overrides.get("path", info.name).rstrip("/") or "/",
-        size=size,
+        size=_number(overrides.get("size"), info.size, name) if kind == "file" else 0,
         mode=info.mode & 0o7777,
         mtime=int(info.mtime),
         uid=info.uid,
         gid=info.gid,
         is_directory=kind == "directory",
+        link=overrides.get("linkpath", info.linkname) if kind == "link" else None,
     )
 
 
@@ -117,8 +136,8 @@ def _extension(info: tarfile.TarInfo, reader: ChunkReader, name: str) -> dict[st
         raise CorruptError(f"{name} has an extended tar header of {info.size} bytes")
     data = reader.exactly(info.size)
     reader.exactly(-info.size % BLOCK)
-    if info.type == tarfile.GNUTYPE_LONGNAME:
-        return {"path": data.rstrip(b"\0").decode("utf-8", "surrogateescape")}
+    if key := _EXTENSIONS[info.type]:
+        return {key: data.rstrip(b"\0").decode("utf-8", "surrogateescape")}
     return _pax_records(data, name)
 
 

@@ -210,6 +210,26 @@ class TestTheirs:
         assert [member.name for member, _ in entries if member.is_directory] == ["base"]
         assert files == {f"base/{name}": CONTENT for name in names}
 
+    @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+    @pytest.mark.parametrize("target", ["/srv/wal", "../" + "long/" * 40, "größe", "caf\udce9"])
+    def test_a_symbolic_link_says_where_it_leads(self, target: str, form: Literal[0, 1, 2]) -> None:
+        """However long that is; it has no content."""
+        info = tarfile.TarInfo("pg_wal")
+        info.type, info.linkname = tarfile.SYMTYPE, target
+        data = info.tobuf(form, "utf-8", "surrogateescape") + END_OF_ARCHIVE
+        [(member, content)] = read(data)
+        assert (member.name, member.link, content) == ("pg_wal", target, b"")
+        assert read(header(member) + END_OF_ARCHIVE) == [(member, b"")]
+
+    def test_the_data_directory_of_wal_e_is_a_slash(self) -> None:
+        """Raw in the header, in either of its formats."""
+        for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+            info = tarfile.TarInfo("")
+            info.type = tarfile.DIRTYPE
+            info.pax_headers = {"mtime": "1700000000.5"}
+            [(member, _)] = read(info.tobuf(form) + END_OF_ARCHIVE)
+            assert (member.name, member.is_directory) == ("/", True)
+
     def test_data_that_is_not_used_is_passed_over(self) -> None:
         """The next member comes all the same."""
         data = archive([(FILE, CONTENT), (replace(FILE, name="/next"), CONTENT)])

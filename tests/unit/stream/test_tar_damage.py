@@ -3,6 +3,7 @@
 import tarfile
 from contextlib import suppress
 from dataclasses import replace
+from itertools import repeat
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,15 @@ def test_cut_off_anywhere_is_corrupt() -> None:
     for length in range(len(data) - BLOCK):
         with pytest.raises(CorruptError, match=f"^{NAME} ends early"):
             read(data[:length])
+
+
+def test_an_archive_without_an_end_is_read_where_that_is_expected() -> None:
+    """It still has to end where a member does."""
+    data = header(FILE) + DATA
+    assert [member for member, _ in read_members([data], name=NAME, endless=True)] == [FILE]
+    for length in range(1, len(data)):
+        with pytest.raises(CorruptError, match="ends early"):
+            list(read_members([data[:length]], name=NAME, endless=True))
 
 
 def test_no_flipped_bit_of_a_header_goes_unnoticed() -> None:
@@ -84,6 +94,17 @@ def test_an_extended_header_of_any_size_is_not_taken_into_memory() -> None:
         read(info.tobuf(tarfile.USTAR_FORMAT))
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_extended_headers_in_a_row_are_counted(kind: bytes) -> None:
+    """An endless run of them would fill the memory, or take for ever."""
+    info = tarfile.TarInfo("PaxHeader")
+    info.type = kind
+    blocks = info.tobuf(tarfile.USTAR_FORMAT)
+    assert len(read(16 * blocks + header(FILE) + DATA + END_OF_ARCHIVE)) == 1
+    with pytest.raises(CorruptError, match="more than 16 extended tar headers in a row"):
+        list(read_members(repeat(blocks), name=NAME))
+
+
 def test_a_negative_size_is_corrupt() -> None:
     """GNU's notation of large numbers can say it."""
     info = tarfile.TarInfo("base/1")
@@ -95,7 +116,6 @@ def test_a_negative_size_is_corrupt() -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        tarfile.SYMTYPE,
         tarfile.LNKTYPE,
         tarfile.CHRTYPE,
         tarfile.BLKTYPE,
@@ -105,12 +125,18 @@ def test_a_negative_size_is_corrupt() -> None:
     ],
 )
 def test_what_is_no_file_and_no_directory_is_refused(kind: bytes) -> None:
-    """A link could lead a later member out of the data directory."""
+    """A hard link could lead a later member out of the data directory."""
     info = tarfile.TarInfo("base/evil")
     info.type, info.linkname = kind, "/etc"
     data = info.tobuf(tarfile.PAX_FORMAT) + END_OF_ARCHIVE
     with pytest.raises(CorruptError, match='"base/evil", which is neither a file nor a directory'):
         read(data)
+
+
+def test_a_sparse_file_in_extended_headers_is_refused() -> None:
+    """Its content is not what stands in the archive."""
+    with pytest.raises(CorruptError, match="neither a file nor a directory"):
+        read(extended(b"22 GNU.sparse.major=1\n"))
 
 
 def test_data_after_the_end_is_refused() -> None:

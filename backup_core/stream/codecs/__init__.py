@@ -1,0 +1,1 @@
+"""The codecs beside zstd, a module each, imported when an object needs it."""
