@@ -13,7 +13,9 @@
     │   └── WalHeaderError          6  a file is not the WAL its name says
     ├── StorageError                7  the repository cannot be reached or refuses
     │   └── AlreadyExistsError      7  conditional creation lost: the object is there
-    └── ServerError                 8  the PostgreSQL server cannot be reached or refuses
+    ├── ServerError                 8  the PostgreSQL server cannot be reached or refuses
+    └── EncryptionError             9  an object cannot be encrypted or decrypted as configured
+        └── MissingKeyError         9  the key that it needs is not among those at hand
 
 The number is the exit code of every command but wal-fetch (see docs/exit-codes.md).
 Messages follow PostgreSQL's style: lower case, no full stop; the hint is a sentence.
@@ -97,3 +99,13 @@ class ServerError(PitrError):
     """The PostgreSQL server cannot be reached, or refuses the operation."""
 
     exit_code = 8
+
+
+class EncryptionError(PitrError):
+    """An object cannot be encrypted or decrypted: a key is missing or wrong, or it is plain."""
+
+    exit_code = 9
+
+
+class MissingKeyError(EncryptionError):
+    """An object cannot be decrypted, because the key that it needs is not at hand."""

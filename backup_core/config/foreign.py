@@ -3,8 +3,8 @@
 Three fates. A variable that would change whether the data is encrypted or where it lies must not
 be passed over: going on would store plaintext, or in the wrong place, so it is an error. One that
 only tunes wal-g is a warning. An unknown name is a warning with the nearest known one, unless it
-speaks of encryption, when it is an error too: a misspelt key must not mean plaintext. Encryption by
-a store is a setting, see `stores`.
+speaks of encryption or resembles a name that does, when it is an error too: a misspelt key must not
+mean plaintext. What we can do is a setting: see `encryption`, and `stores` for what stores can do.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from backup_core.config.locations import SCHEMES
 from backup_core.config.table import TABLE
+from backup_core.config.table_encryption import ENCRYPTION_ROWS
 from backup_core.errors import ConfigError
 
 PREFIXES = ("PITR_", "WALG_", "WALE_")
@@ -35,7 +36,14 @@ _ENCRYPTION_WORDS = frozenset(
         "ENCRYPT",
         "CRYPTO",
         "CIPHER",
+        "PASSPHRASE",
+        "RECIPIENT",
+        "RECIPIENTS",
+        "IDENTITY",
     }
+)
+_OWN_ENCRYPTION_NAMES = tuple(
+    name for field, row in ENCRYPTION_ROWS.items() for name in row.environment_names(field)
 )
 _ENCRYPTION_NAMES = frozenset({"YC_CSE_KMS_KEY_ID"})
 _STORE_PREFIXES = {
@@ -66,9 +74,16 @@ _TUNING_REASONS = {
     "NETWORK_RATE_LIMIT": "pitr does not limit rates yet",
     "PREVENT_WAL_OVERWRITE": "pitr never overwrites a WAL segment",
     "TAR_DISABLE_FSYNC": "a restore is always flushed to disk",
-    "WITHOUT_FILES_METADATA": "the files metadata is always written",
+    "WITHOUT_FILES_METADATA": "the files metadata is written, unless the backup is encrypted",
     "LOG_DESTINATION": "logs go to standard error",
     "SYSLOG_FACILITY": "logs go to standard error",
+    "UPLOAD_QUEUE": "PITR_UPLOAD_CONCURRENCY bounds what is in flight",
+    "DOWNLOAD_FILE_RETRIES": "PITR_MAX_RETRIES counts for downloads too",
+    "USE_REVERSE_UNPACK": "pitr plans a restore from the newest layer to the oldest anyway",
+    "SKIP_REDUNDANT_TARS": "pitr plans a restore from the newest layer to the oldest anyway",
+    "STORE_ALL_CORRUPT_BLOCKS": "every corrupt page is always listed",
+    "PREFETCH_DIR": "pitr does not prefetch",
+    "SLOTNAME": "pitr does not stream WAL",
     "S3_SKIP_VALIDATION": "the store is not probed before it is used",
     "S3_RANGE_BATCH_ENABLED": "a download that breaks is always resumed",
     "S3_RANGE_MAX_RETRIES": "WALG_S3_MAX_RETRIES counts for downloads too",
@@ -82,29 +97,26 @@ _TUNING_REASONS = {
     "GCS_CONTEXT_TIMEOUT": "PITR_RETRY_TIMEOUT bounds an operation",
 }
 _ALWAYS_ON = frozenset({"PREVENT_WAL_OVERWRITE", "S3_SKIP_VALIDATION", "S3_RANGE_BATCH_ENABLED"})
+_BARE_NAMES = {
+    "TOTAL_BG_UPLOADED_LIMIT": "one call archives one file",
+    "PG_READY_RENAME": "one call archives one file, and archive_status is the server's",
+}
 _TUNING_NAMES = frozenset(
     {
-        "UPLOAD_QUEUE",
-        "DOWNLOAD_FILE_RETRIES",
         "RETRIES",
         "UPLOAD_WAL_METADATA",
         "DIRECT_IO",
         "DIRECT_IO_BLOCK_COUNT",
-        "USE_REVERSE_UNPACK",
-        "SKIP_REDUNDANT_TARS",
-        "STORE_ALL_CORRUPT_BLOCKS",
         "USE_RATING_COMPOSER",
         "USE_COPY_COMPOSER",
         "USE_DATABASE_COMPOSER",
         "INTEGRITY_MAX_DELAYED_WALS",
         "DISABLE_PARTIAL_RESTORE",
-        "SLOTNAME",
-        "PREFETCH_DIR",
         "DAEMON_WAL_UPLOAD_TIMEOUT",
         "STATSD_ADDRESS",
         "STATSD_EXTRA_TAGS",
         "FETCH_TARGET_USER_DATA",
-        "TOTAL_BG_UPLOADED_LIMIT",
+        "SERIALIZER_TYPE",
         "BACKUP_FROM_REPLICA",
         "S3_ENDPOINT_PORT",
         "S3_DISABLE_100_CONTINUE",
@@ -125,20 +137,40 @@ _OTHER_STORES = (
     "YC_",
     "FAILOVER_",
 )
+FOREIGN_SUFFIXES = frozenset((*_STORE_PREFIXES, *_MISPLACING, *_TUNING_REASONS, *_TUNING_NAMES))
+"""Names of WAL-G's and WAL-E's that are no settings of ours, without the tools' prefixes."""
+
 _OFF = ("0", "false", "f", "no", "off")
 _ON = ("1", "true", "t", "yes", "on")
 
 
 def refuse_encryption(names: Iterable[str]) -> None:
-    """Raise ConfigError if a variable asks for encryption, known to us or not."""
+    """Raise ConfigError if a variable asks for encryption in a way that we cannot serve."""
     for name in names:
-        ours = name.startswith(PREFIXES) and name not in OWN_NAMES
-        words = re.split(r"[^A-Z0-9]+", name.upper()) if ours else ()
-        if name in _ENCRYPTION_NAMES or not _ENCRYPTION_WORDS.isdisjoint(words):
+        if name not in OWN_NAMES and _asks_for_encryption(name):
+            near = _nearest(name)
             raise ConfigError(
-                f"environment {name} asks for encryption, which this build cannot do",
-                hint=f"It refuses rather than store plaintext; unset {name} if plaintext is meant.",
+                f"environment {name} asks for encryption, but is no setting of pitr",
+                hint="It refuses rather than store plaintext; "
+                + (f'the nearest is "{near}", else ' if near else "")
+                + f"unset {name} if plaintext is meant.",
             )
+
+
+def _asks_for_encryption(name: str) -> bool:
+    if not name.startswith(PREFIXES):
+        return name in _ENCRYPTION_NAMES
+    words = re.split(r"[^A-Z0-9]+", name.upper())
+    if name.startswith("PITR_") and "AGE" in words:
+        return True
+    return not _ENCRYPTION_WORDS.isdisjoint(words) or _resembles_encryption(name)
+
+
+def _resembles_encryption(name: str) -> bool:
+    """Tell whether an unknown name is nearest to one of a key or a scheme."""
+    if _is_known(_suffix(name)) or name in _MOVED_ENDPOINT:
+        return False
+    return _nearest(name) in _OWN_ENCRYPTION_NAMES
 
 
 def refuse_misplacing(names: Iterable[str]) -> None:
@@ -180,7 +212,10 @@ def refuse_other_stores(names: Iterable[str]) -> None:
 def warnings(environ: Mapping[str, str]) -> list[str]:
     """Write a sentence for each variable that looks like a setting but has no effect."""
     foreign = sorted(n for n in environ if n.startswith(PREFIXES) and n not in OWN_NAMES)
-    return [text for name in foreign if (text := _warning(name, environ[name]))]
+    return [
+        *(text for name in foreign if (text := _warning(name, environ[name]))),
+        *(f"{name} has no effect: {why}." for name, why in _BARE_NAMES.items() if name in environ),
+    ]
 
 
 def _warning(name: str, value: str) -> str:
@@ -191,7 +226,8 @@ def _warning(name: str, value: str) -> str:
         return f"{name} has no effect: a flag or PITR_REPOSITORY names the repository."
     if suffix in _TUNING_NAMES or suffix.startswith(_OTHER_STORES):
         return f"{name} has no effect: pitr has no such setting."
-    return f"{name} is not a setting{_nearest(name)}."
+    near = _nearest(name)
+    return f"{name} is not a setting" + (f'; the nearest is "{near}".' if near else ".")
 
 
 def _is_met(suffix: str, value: str) -> bool:
@@ -208,6 +244,11 @@ def _suffix(name: str) -> str:
     return name[5:] if name.startswith(("WALG_", "WALE_")) else ""
 
 
+def _is_known(suffix: str) -> bool:
+    """Tell whether a name is WAL-G's or WAL-E's, whatever becomes of it."""
+    return suffix in FOREIGN_SUFFIXES or suffix.startswith(_OTHER_STORES)
+
+
 def _nearest(name: str) -> str:
     from difflib import get_close_matches
 
@@ -215,4 +256,4 @@ def _nearest(name: str) -> str:
         f"WALG_{suffix}" for suffix in (*_STORE_PREFIXES, *_TUNING_REASONS, *_TUNING_NAMES)
     )
     near = get_close_matches(name, known, n=1, cutoff=0.7)
-    return f'; the nearest is "{near[0]}"' if near else ""
+    return near[0] if near else ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backup_core.config import file, foreign, locations, stores
+from backup_core.config import encryption, file, foreign, locations, stores
 from backup_core.config.row import Row
 from backup_core.config.settings import Settings
 from backup_core.config.table import TABLE
@@ -41,6 +41,7 @@ _Given = tuple[str, str]
 """A value as text, and its origin."""
 
 _SDK = "environment AWS_"
+_WALE_GS_PREFIX = "environment WALE_GS_PREFIX"
 
 
 def load(
@@ -50,11 +51,12 @@ def load(
 
     `flags` are named by field; None is a flag that was not given. Raises ConfigError for a value
     that cannot be used, for no repository, for settings that contradict each other, and for
-    whatever asks for encryption or a store that we do not have.
+    whatever asks for a kind of encryption or a store that we do not have.
     """
     environment = _as_envdir(environ)
     found = file.find(config_file, environment)
     in_file = file.read(found) if found else {}
+    encryption.refuse_empty(TABLE, environ)
     foreign.refuse_encryption(environment)
     foreign.refuse_misplacing(environment)
     given = {
@@ -64,8 +66,11 @@ def load(
     chosen = {name: TABLE[name].read(*options[0]) for name, options in given.items() if options}
     origins = {name: given[name][0][1] if given[name] else "default" for name in TABLE}
     settings = _with_repository_settled(
-        Settings(**chosen)  # type: ignore[arg-type]  # the rows' parsers know the types
+        Settings(**chosen),  # type: ignore[arg-type]  # the rows' parsers know the types
+        origins,
     )
+    settings = encryption.settle(settings, origins)
+    origins["encryption"] = encryption.decided_by(settings, origins)
     _check_kind(settings.repository, origins["repository"])
     stores.refuse_contradictions(settings, origins)
     if stores.scheme(settings.repository) == "s3":
@@ -76,8 +81,10 @@ def load(
         file=found,
         warnings=(
             *_disagreements(given, stores.scheme(settings.repository)),
+            *encryption.warnings(settings, origins),
             *stores.warnings(settings, origins),
             *foreign.warnings(environment),
+            *(_exposed(found, in_file) if found and in_file else ()),
         ),
     )
 
@@ -93,6 +100,12 @@ def describe(loaded: Loaded) -> list[ShownSetting]:
         )
         for name, row in TABLE.items()
     ]
+
+
+def _exposed(found: Path, in_file: Mapping[str, _Given]) -> list[str]:
+    from backup_core.config import exposure
+
+    return exposure.of_file(found, in_file)
 
 
 def _as_envdir(environ: Mapping[str, str]) -> dict[str, str]:
@@ -161,11 +174,18 @@ def _kind(origin: str) -> str:
     return origin.split("_")[1].lower()
 
 
-def _with_repository_settled(settings: Settings) -> Settings:
-    """Drop doubled slashes from a gs:// prefix, unless they are to stay."""
-    if not settings.gcs_normalize_prefix or stores.scheme(settings.repository) != "gs":
+def _with_repository_settled(settings: Settings, origins: Mapping[str, str]) -> Settings:
+    """Drop doubled slashes from a gs:// prefix, unless they are to stay.
+
+    WAL-E's variable leaves it to what is found: WAL-E kept a slash that wal-g, which reads the
+    same variable, does not.
+    """
+    if settings.gcs_normalize_prefix is False or stores.scheme(settings.repository) != "gs":
         return settings
-    return replace(settings, repository=locations.without_extra_slashes(settings.repository))
+    settings = replace(settings, repository=locations.without_extra_slashes(settings.repository))
+    if (origins["repository"], origins["gcs_normalize_prefix"]) == (_WALE_GS_PREFIX, "default"):
+        return replace(settings, gcs_normalize_prefix=None)
+    return settings
 
 
 def _disagreements(given: Mapping[str, list[_Given]], store: str) -> list[str]:

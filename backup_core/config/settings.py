@@ -1,7 +1,7 @@
 """Settings: what the rest of the program sees, plain and typed.
 
 Flat, with the stores' settings in it, so that each has one name on every way in. To add a setting,
-add the field here and its row in `table` or `table_stores`, in the same place, and nothing else.
+add the field here and its row in one of the tables, in the same place, and nothing else.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ class Settings:
 
     `repository` is `scheme://` and a path, or a bucket and its prefix, in which nothing is
     percent-quoted. `s3_endpoint` keeps WAL-E's calling format, as in `https+path://host`.
+    `gcs_normalize_prefix` None leaves it to what the bucket holds. `encryption` is the scheme for
+    what is written, settled from the keys if it was not named.
     """
 
     repository: str
@@ -62,7 +64,7 @@ class Settings:
     gcs_credentials_file: Path | None = None
     gcs_encryption_key: bytes | None = field(default=None, repr=False)
     gcs_max_chunk_size: int = 16 << 20
-    gcs_normalize_prefix: bool = True
+    gcs_normalize_prefix: bool | None = True
     upload_concurrency: int = 4
     connect_timeout: float = 5.0
     request_timeout: float = 60.0
@@ -70,3 +72,19 @@ class Settings:
     max_retries: int = 15
     https_proxy: str | None = field(default=None, repr=False)
     no_proxy: tuple[str, ...] = ()
+    encryption: str = "none"
+    require_encryption: bool = False
+    compat: str = "none"
+    age_recipients: tuple[str, ...] = ()
+    age_recipients_file: Path | None = None
+    age_identity: str | None = field(default=None, repr=False)
+    age_identity_file: Path | None = None
+    key_command: str | None = None
+    libsodium_key: str | None = field(default=None, repr=False)
+    libsodium_key_file: Path | None = None
+    libsodium_key_transform: str = "none"
+    pgp_key: str | None = field(default=None, repr=False)
+    pgp_key_file: Path | None = None
+    pgp_key_passphrase: str | None = field(default=None, repr=False)
+    gpg_key_id: str | None = None
+    gpg_program: str = "gpg"

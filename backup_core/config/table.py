@@ -1,7 +1,8 @@
 """The table that describes the settings: one field, one row.
 
 A row tells how the field of its name is called, read and shown; loading, `pitr config`, the manual
-and the refusal of unknown names all go by it. The rows of the object stores are in `table_stores`.
+and the refusal of unknown names all go by it. The rows of the object stores are in `table_stores`,
+those of encryption in `table_encryption`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 
 from backup_core.config import locations, values
 from backup_core.config.row import Row
+from backup_core.config.table_encryption import ENCRYPTION_ROWS
 from backup_core.config.table_stores import STORE_ROWS
 
 _LOG_LEVELS = {
@@ -21,7 +23,7 @@ _LOG_LEVELS = {
     "devel": "debug",
 }
 
-TABLE: Mapping[str, Row] = {
+_CORE_ROWS: dict[str, Row] = {
     "repository": Row(
         parse=locations.repository_url,
         about="Where backups and WAL are kept: `s3://bucket/prefix`, `gs://bucket/prefix`, "
@@ -41,12 +43,13 @@ TABLE: Mapping[str, Row] = {
     ),
     "compression_method": Row(
         parse=values.compression_method,
-        about="Codec of what is written: `zstd` or `none`.",
+        about="Codec of what is written: `zstd`, `lz4`, `brotli`, `lzma` or `none`.",
         walg="COMPRESSION_METHOD",
     ),
     "zstd_level": Row(
-        parse=values.integer(1, 19),
-        about="Compression level of zstd, 1 to 19.",
+        parse=values.zstd_level,
+        about="Compression level of zstd, 1 to 19, or WAL-G's `fastest`, `default`, `better` or "
+        "`best` (1, 3, 7, 11).",
         walg="ZSTD_LEVEL",
     ),
     "upload_disk_concurrency": Row(
@@ -111,5 +114,7 @@ TABLE: Mapping[str, Row] = {
         parse=values.choice({"text": "text", "json": "json"}),
         about="`text` for key=value lines, `json` for one JSON object a line.",
     ),
-} | STORE_ROWS
+}
+
+TABLE: Mapping[str, Row] = _CORE_ROWS | STORE_ROWS | ENCRYPTION_ROWS
 """Field name to row, in the order in which settings are shown."""

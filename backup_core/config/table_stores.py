@@ -211,7 +211,13 @@ STORE_ROWS: dict[str, Row] = {
         parse=values.integer(0, 1000),
         about="How often an operation of a store is tried again, 0 to 1000.",
         walg="S3_MAX_RETRIES",
-        also=("S3_MAX_RETRIES", "WALG_GCS_MAX_RETRIES", "WALE_GCS_MAX_RETRIES", "GCS_MAX_RETRIES"),
+        also=(
+            "S3_MAX_RETRIES",
+            "WALG_GCS_MAX_RETRIES",
+            "WALE_GCS_MAX_RETRIES",
+            "GCS_MAX_RETRIES",
+            "WALE_RETRIES",
+        ),
     ),
     "https_proxy": Row(
         parse=store_values.proxy,

@@ -37,23 +37,18 @@ _DURATION_UNITS = {
 _LONGEST = 366 * 86400.0
 _TRUE = ("1", "t", "true", "y", "yes", "on")
 _FALSE = ("0", "f", "false", "n", "no", "off")
-
-
-_WRITABLE_CODECS = ("zstd", "none")
-_FOREIGN_CODECS = ("lz4", "lzma", "brotli")
+_WALG_LEVELS = {"fastest": 1, "default": 3, "better": 7, "best": 11}
+_CODECS = ("zstd", "lz4", "brotli", "lzma", "none")
 
 
 def compression_method(text: str) -> str:
-    """Return `zstd` or `none`; WAL-G's other codecs are refused by name."""
+    """Return the name of a codec that can be written; they are WAL-G's."""
     name = text.lower()
-    if name in _WRITABLE_CODECS:
-        return name
-    if name in _FOREIGN_CODECS:
+    if name not in _CODECS:
         raise ConfigError(
-            f"this build cannot write {name}, only zstd and none",
-            hint="Set WALG_COMPRESSION_METHOD=zstd; wal-g tells codecs apart by file name.",
+            f'no codec for writing is named "{text}"', hint=f"Use one of: {', '.join(_CODECS)}."
         )
-    raise ConfigError(f'no codec is named "{text}"', hint="Use zstd or none.")
+    return name
 
 
 def integer(least: int, most: int) -> Callable[[str], int]:
@@ -69,6 +64,11 @@ def integer(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def zstd_level(text: str) -> int:
+    """Read a number from 1 to 19, or one of WAL-G's four names for its encoder's levels."""
+    return _WALG_LEVELS.get(text.lower()) or integer(1, 19)(text)
 
 
 def size(text: str) -> int:

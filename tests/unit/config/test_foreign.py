@@ -14,16 +14,18 @@ class TestForeignNames:
     @pytest.mark.parametrize(
         "name",
         [
-            "WALG_PGP_KEY",
-            "WALG_PGP_KEY_PATH",
-            "WALG_LIBSODIUM_KEY",
-            "WALG_LIBSODIUM_KEY_PATH",
-            "WALG_GPG_KEY_ID",
-            "WALE_GPG_KEY_ID",
             "WALG_CSE_KMS_ID",
+            "WALG_CSE_KMS_REGION",
             "YC_CSE_KMS_KEY_ID",
             "WALG_ENVELOPE_PGP_KEY",
+            "WALG_ENVELOPE_CACHE_EXPIRATION",
             "WALG_LIBSODUM_ENCRYPTION_KEY",
+            "WALG_LIBSODUM_KEY",
+            "WALG_PGP_KEY_PASS",
+            "WALE_GPG_KEYID",
+            "PITR_AGE_RECIPIENT",
+            "PITR_AGE_KEY",
+            "PITR_KEY_COMAND",
             "PITR_ENCRYPTION_KEY",
             "WALG_S3_SSE_KEY",
             "PITR_SSE",
@@ -74,9 +76,9 @@ class TestForeignNames:
                 "WALG_NETWORK_RATE_LIMIT has no effect: pitr does not limit rates yet.",
             ),
             (
-                "WALG_UPLOAD_QUEUE",
-                "2",
-                "WALG_UPLOAD_QUEUE has no effect: pitr has no such setting.",
+                "WALG_STATSD_ADDRESS",
+                "localhost:8125",
+                "WALG_STATSD_ADDRESS has no effect: pitr has no such setting.",
             ),
             (
                 "WALG_AZURE_MAX_BUFFERS",
@@ -92,6 +94,11 @@ class TestForeignNames:
                 "WALG_GCS_CONTEXT_TIMEOUT",
                 "60",
                 "WALG_GCS_CONTEXT_TIMEOUT has no effect: PITR_RETRY_TIMEOUT bounds an operation.",
+            ),
+            (
+                "TOTAL_BG_UPLOADED_LIMIT",
+                "8",
+                "TOTAL_BG_UPLOADED_LIMIT has no effect: one call archives one file.",
             ),
             (
                 "WALG_AWS_ROLE_ARN",
@@ -150,3 +157,16 @@ class TestForeignNames:
         """For a directory it is a warning: nothing is misplaced."""
         (warning,) = from_environment(**REPOSITORY, WALG_S3_ENDPOINT_SOURCE="http://h/").warnings
         assert warning == "WALG_S3_ENDPOINT_SOURCE has no effect: the repository is not on S3."
+
+    def test_wal_e_s_slash_on_gcs_is_left_to_the_bucket(self) -> None:
+        """WAL-E and wal-g put their objects elsewhere with the same variable, unless told."""
+        settings = from_environment(WALE_GS_PREFIX="gs://bucket/p").settings
+        assert settings.gcs_normalize_prefix is None
+        told = from_environment(WALE_GS_PREFIX="gs://b/p", GCS_NORMALIZE_PREFIX="1").settings
+        assert told.gcs_normalize_prefix is True
+        slashed = from_environment(WALE_GS_PREFIX="gs://b//p", GCS_NORMALIZE_PREFIX="false")
+        assert (slashed.settings.repository, slashed.warnings) == ("gs://b//p", ())
+
+    def test_wal_e_s_retries_are_followed(self) -> None:
+        """By the setting that counts attempts."""
+        assert with_repository(WALE_RETRIES="100").max_retries == 100
