@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Chunk = bytes | bytearray | memoryview
 
@@ -56,3 +56,14 @@ class Storage(Protocol):
 
     def delete(self, keys: Iterable[str]) -> dict[str, str | None]:
         """Delete objects; each key maps to None, or to why it could not be deleted."""
+
+
+@runtime_checkable
+class Splicer(Protocol):
+    """What a store may have beside the five verbs: changing an object without moving it."""
+
+    def replace_head(self, key: str, head: bytes, start: int) -> bool:
+        """Let an object become `head` and its own bytes from `start` on, all or nothing.
+
+        False, with nothing done, where reading and putting it anew would not be more work.
+        """

@@ -51,14 +51,14 @@ class GcsOptions:
     `emulator` is a URL with its scheme. Without `credentials_file` the application default
     credentials are used. `encryption_key` is the customer's, 32 bytes. `chunk_size` is a multiple
     of 256 KiB, as resumable uploads want it. Without `normalize_prefix` the prefix keeps its
-    slashes: object names that WAL-E wrote begin with one.
+    slashes: object names that WAL-E wrote begin with one. None takes WAL-E's if there are any.
     """
 
     emulator: str | None = None
     credentials_file: Path | None = None
     encryption_key: bytes | None = field(default=None, repr=False)
     chunk_size: int = 16 * _MIB
-    normalize_prefix: bool = True
+    normalize_prefix: bool | None = True
 
 
 @dataclass(frozen=True, kw_only=True)

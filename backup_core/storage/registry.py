@@ -20,7 +20,7 @@ def open_storage(url: str, options: StoreOptions | None = None) -> Storage:
     """Open the store that `url` names, such as `file:///srv/pitr` or `s3://bucket/prefix`.
 
     Raises ConfigError for a URL that cannot be understood, StorageError if a directory is not
-    there. Nothing is asked of an object store before it is used.
+    there. Nothing is asked of an object store before it is used, but for a prefix that is WAL-E's.
     """
     scheme, separator, rest = url.partition("://")
     opener = _OPENERS.get(scheme.lower()) if separator else None
@@ -57,14 +57,22 @@ def _open_s3(url: str, rest: str, options: StoreOptions | None) -> Storage:
 
 
 def _open_gs(url: str, rest: str, options: StoreOptions | None) -> Storage:
-    """Open a bucket; where WAL-E wrote, the prefix begins with a slash, which is then kept."""
+    """Open a bucket; where WAL-E wrote, the prefix begins with a slash, which is then kept.
+
+    Whether it did is asked of the bucket if the options leave that open.
+    """
     from backup_core.storage.gcs import GcsStorage
     from backup_core.storage.options import StoreOptions
 
     options = options or StoreOptions()
     bucket, prefix = _bucket(url, rest)
-    if options.gcs.normalize_prefix:
-        prefix = "/".join(filter(None, prefix.split("/")))
+    if options.gcs.normalize_prefix is False:
+        return GcsStorage(url.rstrip("/"), bucket, prefix, options)
+    prefix = "/".join(filter(None, prefix.split("/")))
+    if options.gcs.normalize_prefix is None:
+        slashed = GcsStorage(f"gs://{bucket}//{prefix}", bucket, f"/{prefix}", options)
+        if next(slashed.list(), None) is not None:
+            return slashed
     return GcsStorage(url.rstrip("/"), bucket, prefix, options)
 
 

@@ -20,7 +20,7 @@ from backup_core.storage.checksum import as_base64, crc32c
 from backup_core.storage.parts import Part
 from backup_core.storage.retry import retried
 from backup_core.storage.s3.client import Client
-from backup_core.storage.s3.errors import Answer, no_etag, translate
+from backup_core.storage.s3.errors import Answer, Operation, no_etag, translate
 
 _SECONDS_TO_END = 5.0
 
@@ -133,15 +133,9 @@ class MultipartUpload:
         self._call("POST", {"uploadId": self._id}, checked, (body,))
 
     def abort(self) -> None:
-        """Give the upload up; that this may fail is only logged."""
-        if not self._id:
-            return
-        operation = self._client.operation("abort", "s3:AbortMultipartUpload", self._key)
-        try:
-            self._client.send(operation, "DELETE", self._key, query={"uploadId": self._id}).read()
-        except PitrError as error:
-            logger = log.get("storage")
-            log.event(logger, log.WARNING, "an upload was not aborted", reason=error.message)
+        """Give the upload up."""
+        if self._id:
+            abort(self._client, self._key, self._id)
 
     @property
     def size(self) -> int:
@@ -176,15 +170,35 @@ class MultipartUpload:
         headers: Mapping[str, str],
         body: tuple[bytes, ...] = (),
     ) -> Answer:
-        """Ask until there is an answer; a completion's refusal may come with a status of 200."""
+        return ask(self._client, self._write, method, self._key, query, headers, body)
 
-        def attempt() -> Answer:
-            response = self._client.send(
-                self._write, method, self._key, query=query, headers=headers, body=body
-            )
-            answer = Answer(status=200, headers=response.headers, body=response.read())
-            if b"<Error" in answer.body:
-                raise translate(answer, self._write, url=self._client.url)
-            return answer
 
-        return retried(attempt, self._client.policy)
+def ask(
+    client: Client,
+    operation: Operation,
+    method: str,
+    key: str,
+    query: Mapping[str, str],
+    headers: Mapping[str, str],
+    body: tuple[bytes, ...] = (),
+) -> Answer:
+    """Ask until there is an answer; a completion's refusal may come with a status of 200."""
+
+    def attempt() -> Answer:
+        response = client.send(operation, method, key, query=query, headers=headers, body=body)
+        answer = Answer(status=200, headers=response.headers, body=response.read())
+        if b"<Error" in answer.body:
+            raise translate(answer, operation, url=client.url)
+        return answer
+
+    return retried(attempt, client.policy)
+
+
+def abort(client: Client, key: str, upload: str) -> None:
+    """Give an upload up; that this may fail is only logged."""
+    operation = client.operation("abort", "s3:AbortMultipartUpload", key)
+    try:
+        client.send(operation, "DELETE", key, query={"uploadId": upload}).read()
+    except PitrError as error:
+        logger = log.get("storage")
+        log.event(logger, log.WARNING, "an upload was not aborted", reason=error.message)

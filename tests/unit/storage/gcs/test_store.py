@@ -279,6 +279,19 @@ class TestNames:
         assert [info.key for info in store.list()] == ["key"]
         assert contents(store, "key") == b"x"
 
+    @pytest.mark.parametrize("name", ["/a/b/wal_005/key", "a/b/wal_005/key"])
+    def test_the_slash_of_wal_e_is_found(self, stub: GcsStub, name: str) -> None:
+        """Its variable does not say it, so the objects decide where is read and written."""
+        writer = open_storage(
+            f"gs://backups/{name.removesuffix('/wal_005/key')}",
+            options(stub.url, normalize_prefix=False),
+        )
+        writer.put("wal_005/key", [b"x"])
+        store = open_storage("gs://backups/a/b", options(stub.url, normalize_prefix=None))
+        assert contents(store, "wal_005/key") == b"x"
+        store.put("wal_005/next", [b"y"])
+        assert sorted(stub.objects) == [name, name.replace("key", "next")]
+
 
 class TestListing:
     def test_pages_are_put_together(self, stub: GcsStub, store: Storage) -> None:
