@@ -32,8 +32,9 @@ from backup_core.postgres.wal import (
 )
 from backup_core.repository import layout
 from backup_core.repository.identity import check_identity, claim_repository, load_identity
+from backup_core.repository.sealed import SealedStorage
 from backup_core.repository.wal_archive import WalObject, find_wal, read_wal
-from backup_core.storage.base import Storage
+from backup_core.storage.base import ObjectInfo, Storage
 from backup_core.stream.chunks import CHUNK_SIZE
 from backup_core.stream.compress import EXTENSIONS, encode
 
@@ -85,7 +86,7 @@ def _check_file(storage: Storage, wal: WalName, path: Path, file: BinaryIO, size
                 f"{path} has {size} bytes, its page header says {header.segment_size}",
                 hint="The file is truncated or still being written; nothing was archived.",
             )
-        claim_repository(storage, header.system_identifier)
+        claim_repository(storage, header.system_identifier, header.segment_size)
         return
     _check_text(wal, path, file.read(CHUNK_SIZE))
     file.seek(0)
@@ -131,7 +132,7 @@ def _store(
     if found is None:
         try:
             chunks = encode(_read(file, size, wal.name), method=method, level=level)
-            info = storage.put(key, chunks, if_absent=True)
+            info = _put(storage, key, chunks, file, size)
             return PushResult(
                 name=wal.name, key=key, size=size, stored_size=info.size, already_archived=False
             )
@@ -141,6 +142,26 @@ def _store(
                 raise
     _check_same(storage, found, file, size)
     return PushResult(name=wal.name, key=found.key, size=size, stored_size=0, already_archived=True)
+
+
+def _put(
+    storage: Storage, key: str, chunks: Iterator[bytes], file: BinaryIO, size: int
+) -> ObjectInfo:
+    """Create the object; one that this host may not be able to read is marked with a digest."""
+    if isinstance(storage, SealedStorage) and storage.writes_blindly:
+        return storage.put_marked(key, chunks, digest=_digest(file, size), if_absent=True)
+    return storage.put(key, chunks, if_absent=True)
+
+
+def _digest(file: BinaryIO, size: int) -> bytes:
+    from hashlib import sha256
+
+    digest = sha256()
+    position = 0
+    while piece := os.pread(file.fileno(), min(CHUNK_SIZE, size - position), position):
+        digest.update(piece)
+        position += len(piece)
+    return digest.digest()
 
 
 def _read(file: BinaryIO, size: int, name: str) -> Iterator[memoryview]:
@@ -158,7 +179,9 @@ def _read(file: BinaryIO, size: int, name: str) -> Iterator[memoryview]:
 def _check_same(storage: Storage, found: WalObject, file: BinaryIO, size: int) -> None:
     name, key = found.wal.name, found.key
     try:
-        same = _is_same(read_wal(storage, found), file, size)
+        same = _is_same_by_mark(storage, found, file, size)
+        if same is None:
+            same = _is_same(read_wal(storage, found), file, size)
     except CorruptError as error:
         raise WalConflictError(
             f"{name} is archived already as {key}, which cannot be read back: {error.message}",
@@ -170,6 +193,16 @@ def _check_same(storage: Storage, found: WalObject, file: BinaryIO, size: int) -
             hint="Two servers may be archiving to one prefix, for example an old primary beside "
             "its promoted standby. Stop the wrong one, or give it a prefix of its own.",
         )
+
+
+def _is_same_by_mark(storage: Storage, found: WalObject, file: BinaryIO, size: int) -> bool | None:
+    """Compare with what the object is marked with; None without a mark.
+
+    That is asked first, since a key that is locked or out of reach must not stop the archiver.
+    """
+    if not (isinstance(storage, SealedStorage) and storage.writes_blindly):
+        return None
+    return storage.same_content(found.key, _digest(file, size))
 
 
 def _is_same(stored: Iterator[bytes], file: BinaryIO, size: int) -> bool:

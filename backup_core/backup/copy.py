@@ -127,7 +127,7 @@ class Copy:
                 for link in self._listing.tablespaces
             ),
             permanent=self._options.permanent,
-            files_metadata_disabled=not self._names_are_utf8(),
+            files_metadata_disabled=not (self._options.list_files and self._names_are_utf8()),
             user_data=self._options.user_data,
             corrupt_pages=sum(map(len, corrupt.values())),
         )

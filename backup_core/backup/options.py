@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class PushOptions:
-    """How to take the backup; times in seconds, sizes in bytes."""
+    """How to take the backup; times in seconds, sizes in bytes.
+
+    `list_files` writes WAL-G's list of files, which stock wal-g needs in plain for its own deltas.
+    """
 
     method: str = "zstd"
     level: int = 3
@@ -20,6 +23,7 @@ class PushOptions:
     stop_timeout: float | None = None
     alive_interval: float | None = 60.0
     permanent: bool = False
+    list_files: bool = True
     user_data: object = None
 
 

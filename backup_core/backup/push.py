@@ -48,7 +48,7 @@ def push_backup(
     backup mode once its connection closes, and no sentinel exists.
     """
     directory, control = _check_cluster(server, data_dir)
-    claim_repository(storage, control.system_identifier)
+    claim_repository(storage, control.system_identifier, control.wal_segment_size)
     with backup_lock(storage) as check_lock:
         progress.step("prove that archiving works")
         prove_archiving(storage, server, control, options.archive_timeout)

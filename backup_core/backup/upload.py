@@ -2,8 +2,9 @@
 
 read -> page checksums -> file digest -> tar -> compress -> object digest, pulled by the store. The
 stages do their work in C without the interpreter's lock, so threads suffice. Frames are compressed
-independently of each other, so that one large file keeps several processors busy. What is learned
-on the way is collected in a PartReport; a stream that is built again starts a fresh one.
+independently of each other, so that one large file keeps several processors busy; a codec that has
+one frame an object compresses a partition in one thread. What is learned on the way is collected in
+a PartReport; a stream that is built again starts a fresh one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from backup_core.postgres.page import relation_segment
 from backup_core.repository.index import IndexedFile, IndexedPart
 from backup_core.stream import tar
 from backup_core.stream.chunks import CHUNK_SIZE
-from backup_core.stream.compress import compress
+from backup_core.stream.compress import FRAMED, compress, encode
 
 FRAME_SIZE = 4 << 20
 
@@ -87,27 +88,48 @@ def text_stream(
 def compressed_tar(
     pieces: Iterator[bytes | memoryview], options: UploadOptions, report: PartReport
 ) -> Iterator[bytes]:
-    """Compress tar pieces into frames of about 4 MiB, noting frames, sizes and digest."""
-
-    def compressed(frame: bytearray) -> tuple[int, bytes]:
-        return len(frame), compress(frame, method=options.method, level=options.level)
-
+    """Compress tar pieces, in frames of about 4 MiB where the codec allows, filling `report`."""
+    compressed = _in_frames if options.method in FRAMED else _in_one_frame
     digest = hashlib.sha256()
-    start = 0
-    for size, data in options.each(compressed, _frames(pieces, report)):
-        report.frames.append((report.stored_size, start))
-        start += size
+    for data in compressed(_counted(pieces, report), options, report):
         digest.update(data)
         report.stored_size += len(data)
         yield data
     report.sha256 = digest.hexdigest()
 
 
-def _frames(pieces: Iterable[bytes | memoryview], report: PartReport) -> Iterator[bytearray]:
+def _in_frames(
+    pieces: Iterable[bytes | memoryview], options: UploadOptions, report: PartReport
+) -> Iterator[bytes]:
+    def compressed(frame: bytearray) -> tuple[int, bytes]:
+        return len(frame), compress(frame, method=options.method, level=options.level)
+
+    start = 0
+    for size, data in options.each(compressed, _frames(pieces)):
+        report.frames.append((report.stored_size, start))
+        start += size
+        yield data
+
+
+def _in_one_frame(
+    pieces: Iterable[bytes | memoryview], options: UploadOptions, report: PartReport
+) -> Iterator[bytes]:
+    report.frames.append((0, 0))
+    return encode(pieces, method=options.method, level=options.level)
+
+
+def _counted(
+    pieces: Iterable[bytes | memoryview], report: PartReport
+) -> Iterator[bytes | memoryview]:
+    for piece in pieces:
+        report.tar_size += len(piece)
+        yield piece
+
+
+def _frames(pieces: Iterable[bytes | memoryview]) -> Iterator[bytearray]:
     """Copy the pieces together, for they share a buffer; each frame is a fresh one."""
     frame = bytearray()
     for piece in pieces:
-        report.tar_size += len(piece)
         frame += piece
         if len(frame) >= FRAME_SIZE:
             yield frame

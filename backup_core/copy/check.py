@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from backup_core.copy.items import CopyItem
-from backup_core.errors import ClusterMismatchError, CorruptError, WalHeaderError
+from backup_core.errors import ClusterMismatchError, CorruptError, MissingKeyError, WalHeaderError
 from backup_core.postgres.timeline import parse_history
 from backup_core.postgres.wal import (
     LONG_HEADER_SIZE,
@@ -21,17 +21,27 @@ from backup_core.postgres.wal import (
     parse_segment_header,
 )
 from backup_core.repository import layout
+from backup_core.repository.sealed import SealedStorage, UnknownContentError
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
+from backup_core.stream.encrypt.blocks import rejoined, take_some
+from backup_core.stream.encrypt.scheme import AGE, HEAD, recognise
 
 SMALL = 1 << 20
 TAIL = 64 << 10
 
 
 class Seen:
-    """Yields an object's bytes unchanged and raises at their end if they are not as planned."""
+    """Yields an object's bytes unchanged and raises at their end if they are not as planned.
 
-    def __init__(self, item: CopyItem, chunks: Iterable[bytes], system_identifier: int) -> None:
+    What is encrypted is looked into if its key is at hand; else only its size is known. What may
+    just as well be damaged is an error.
+    """
+
+    def __init__(
+        self, storage: Storage, item: CopyItem, chunks: Iterator[bytes], system_identifier: int
+    ) -> None:
+        self._storage = storage
         self._item = item
         self._chunks = chunks
         self._system_identifier = system_identifier
@@ -44,12 +54,14 @@ class Seen:
         return self._digest.hexdigest()
 
     def __iter__(self) -> Iterator[bytes]:
-        wal = self._item.wal
-        if wal is None:
-            yield from self._counted()
+        counted = self._counted()
+        if self._item.wal is None and self._item.sha256 is None:
+            yield from counted
         else:
-            yield from _with_wal_checked(self._item, wal, self._counted(), self._system_identifier)
-        self._check()
+            yield from self._looked_into(counted)
+        if self._size != self._item.size:
+            read = f"{self._size} bytes were read, it should have {self._item.size}"
+            raise _damaged(self._item.key, read)
 
     def _counted(self) -> Iterator[bytes]:
         for chunk in self._chunks:
@@ -57,12 +69,29 @@ class Seen:
             self._size += len(chunk)
             yield chunk
 
-    def _check(self) -> None:
-        item = self._item
-        if self._size != item.size:
-            raise _damaged(item.key, f"{self._size} bytes were read, it should have {item.size}")
-        if item.sha256 is not None and self.sha256 != item.sha256:
-            raise _damaged(item.key, "its SHA-256 is not the one in the backup's index")
+    def _looked_into(self, counted: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the stored bytes while their content is held against the plan."""
+        waiting: deque[bytes] = deque()
+
+        def tapped() -> Iterator[bytes]:
+            for chunk in counted:
+                waiting.append(chunk)
+                yield chunk
+
+        try:
+            content = unsealed(self._storage, self._item.key, tapped())
+            first = next(content, b"")  # where gpg has to be asked, only this tells
+        except UnknownContentError:
+            raise
+        except MissingKeyError:
+            content = iter(())
+        else:
+            content = _checked(self._item, rejoined(first, content), self._system_identifier)
+        for _ in content:
+            while waiting:
+                yield waiting.popleft()
+        yield from waiting
+        yield from counted
 
 
 def _damaged(key: str, why: str) -> CorruptError:
@@ -72,26 +101,42 @@ def _damaged(key: str, why: str) -> CorruptError:
     )
 
 
+def unsealed(storage: Storage, key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The content of an object's stored bytes; raises MissingKeyError without its key."""
+    return storage.unseal(key, chunks) if isinstance(storage, SealedStorage) else chunks
+
+
+def bare(storage: Storage) -> Storage:
+    """The storage in which objects are as they are stored."""
+    return storage.inner if isinstance(storage, SealedStorage) else storage
+
+
+def _checked(item: CopyItem, content: Iterator[bytes], system_identifier: int) -> Iterator[bytes]:
+    if item.wal is not None:
+        return _with_wal_checked(item.key, item.wal, content, system_identifier)
+    return _with_digest_checked(item, content)
+
+
+def _with_digest_checked(item: CopyItem, content: Iterator[bytes]) -> Iterator[bytes]:
+    digest = hashlib.sha256()
+    for piece in content:
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != item.sha256:
+        raise _damaged(item.key, "its SHA-256 is not the one in the backup's index")
+
+
 def _with_wal_checked(
-    item: CopyItem, wal: WalName, chunks: Iterator[bytes], system_identifier: int
+    key: str, wal: WalName, content: Iterator[bytes], system_identifier: int
 ) -> Iterator[bytes]:
-    """Yield the stored bytes while their decoded form is held against the name."""
-    waiting: deque[bytes] = deque()
-
-    def tapped() -> Iterator[bytes]:
-        for chunk in chunks:
-            waiting.append(chunk)
-            yield chunk
-
+    """Yield what the content decodes to; at its end it is held against the name."""
     head, size = b"", 0
-    for piece in decode(tapped(), extension=layout.extension_of(item.key), name=item.key):
+    for piece in decode(content, extension=layout.extension_of(key), name=key):
         size += len(piece)
         if len(head) < LONG_HEADER_SIZE or wal.kind is WalKind.HISTORY:
             head += piece
-        while waiting:
-            yield waiting.popleft()
-    yield from waiting
-    _check_wal(item.key, wal, head, size, system_identifier)
+        yield piece
+    _check_wal(key, wal, head, size, system_identifier)
 
 
 def _check_wal(key: str, wal: WalName, head: bytes, size: int, system_identifier: int) -> None:
@@ -116,13 +161,37 @@ def _check_wal(key: str, wal: WalName, head: bytes, size: int, system_identifier
 def is_same(source: Storage, target: Storage, item: CopyItem, *, thorough: bool) -> bool:
     """Tell whether the target's object is the source's; not thorough, large ones by their ends.
 
-    Sizes are equal by the plan, or the codecs are different and the contents are compared.
+    What is encrypted may have the same content in other bytes. Without the key that counts as
+    another content, but for age objects that differ in their headers only: those were rewrapped.
     """
     assert item.present is not None
     if item.present != item.key:
         return _equal(_decoded(source, item.key), _decoded(target, item.present))
-    if thorough and item.sha256 is not None:
-        return digest_of(target, item.key) == item.sha256
+    try:
+        if thorough and item.sha256 is not None:
+            return digest_of(target, item.key) == item.sha256
+        if not item.resealed and _is_stored_alike(bare(source), bare(target), item, thorough):
+            return True
+        sealed = isinstance(source, SealedStorage) or isinstance(target, SealedStorage)
+        return sealed and _equal(source.get(item.key), target.get(item.key))
+    except MissingKeyError:
+        one, other = bare(source), bare(target)
+        if not item.resealed and _is_stored_alike(one, other, item, thorough):
+            return True
+        return _equal(_payload(one, item.key), _payload(other, item.key))
+
+
+def _payload(storage: Storage, key: str) -> Iterator[bytes]:
+    """What follows the header of an age object; any other object as it is."""
+    head, chunks = take_some(storage.get(key), HEAD)
+    if recognise(head[:HEAD], name=key) != AGE:
+        return chunks
+    from backup_core.stream.encrypt.age_header import take_header
+
+    return take_header(chunks, name=key)[1]
+
+
+def _is_stored_alike(source: Storage, target: Storage, item: CopyItem, thorough: bool) -> bool:
     start = 0 if thorough or item.size <= SMALL else item.size - TAIL
     return _equal(source.get(item.key, start=start), target.get(item.key, start=start))
 

@@ -35,7 +35,8 @@ class PartDigest:
 class Source:
     """The facts about the repository copied from, for the backups that were chosen.
 
-    `objects` has each backup's objects by its name, `digests` each partition's by its key.
+    `objects` has each backup's objects by its name, `digests` each partition's by its key;
+    `marks` are those by which hosts without the secret key compare WAL (repository.sealed).
     """
 
     url: str
@@ -46,24 +47,31 @@ class Source:
     digests: Mapping[str, PartDigest]
     wal: tuple[WalObject, ...]
     histories: Mapping[int, TimelineHistory]
+    marks: Sequence[ObjectInfo] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The facts about the repository copied to: sizes by key below the chosen backups' names."""
+    """The facts about the repository copied to.
+
+    `objects` are sizes by key, of what is below the chosen backups' names and of the WAL's marks.
+    `resealed` are keys of encrypted objects that both have, in different sizes.
+    """
 
     url: str
     system_identifier: int | None
     backups: tuple[Backup, ...]
     objects: Mapping[str, int]
     wal: tuple[WalObject, ...]
+    resealed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
 class CopyItem:
     """One object of `size` bytes; `present` is the key under which the target has it already.
 
-    `sha256` is the digest of its bytes where the backup's index tells it.
+    `sha256` is the digest of its content where the backup's index tells it. `resealed` is one that
+    the target has in another size, because it is encrypted otherwise.
     """
 
     key: str
@@ -72,6 +80,7 @@ class CopyItem:
     sha256: str | None = None
     present: str | None = None
     wal: WalName | None = None
+    resealed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +99,7 @@ class CopyPlan:
     system_identifier: int
     segment_size: int
     wal_spans: tuple[WalRange, ...]
+    wal_marks: tuple[CopyItem, ...]
     wal: tuple[CopyItem, ...]
     backups: tuple[BackupCopy, ...]
     warnings: tuple[str, ...]
@@ -97,7 +107,7 @@ class CopyPlan:
     @property
     def items(self) -> tuple[CopyItem, ...]:
         """All objects in the order in which they are brought over."""
-        ordered = list(self.wal)
+        ordered = [*self.wal_marks, *self.wal]
         for item in self.backups:
             ordered += [*item.objects, item.sentinel]
         return tuple(ordered)

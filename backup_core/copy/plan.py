@@ -3,7 +3,8 @@
 The objects of a backup are those below its name, its WAL is what the server needs to make it
 consistent, and with history also what follows. The plan names every object with its size and says
 which are there already, so what is shown is what is carried out, and a second run of an interrupted
-copy is simply another plan. WAL comes first and each sentinel after all that it stands for.
+copy is simply another plan. WAL comes first, after its marks, and each sentinel after all that it
+stands for.
 """
 
 from __future__ import annotations
@@ -39,11 +40,13 @@ def plan_copy(source: Source, target: Target, *, with_history: bool) -> CopyPlan
     else:
         spans = spans_within(source.backups, source.segment_size)
     check_wal(spans, source.wal, source.segment_size, where=source.url)
+    wal = tuple(_wal_items(source, target, spans, with_history=with_history))
     plan = CopyPlan(
         system_identifier=source.system_identifier,
         segment_size=source.segment_size,
         wal_spans=spans,
-        wal=tuple(_wal_items(source, target, spans, with_history=with_history)),
+        wal_marks=tuple(_mark_items(source, target, wal)),
+        wal=wal,
         backups=tuple(_backup_copy(backup, source, target) for backup in source.backups),
         warnings=tuple(_warnings(source, target)),
     )
@@ -90,7 +93,22 @@ def _wal_items(
                 kind=Kind.WAL,
                 present=there.get(wal.name),
                 wal=wal,
+                resealed=found.key in target.resealed,
             )
+
+
+def _mark_items(source: Source, target: Target, wal: Sequence[CopyItem]) -> Iterator[CopyItem]:
+    """The marks of this WAL, without which a host with a public key cannot push it again."""
+    wanted = {_marked(layout.digest_mark(item.key, b"")) for item in wal}
+    for info in source.marks:
+        if _marked(info.key) in wanted:
+            present = info.key if info.key in target.objects else None
+            yield CopyItem(key=info.key, size=info.size, kind=Kind.OBJECT, present=present)
+
+
+def _marked(mark: str) -> str:
+    """What marks of the same WAL object have in common."""
+    return mark.rpartition(".")[0]
 
 
 def _history_timelines(source: Source, *, with_history: bool) -> set[int]:
@@ -133,6 +151,7 @@ def _backup_copy(backup: Backup, source: Source, target: Target) -> BackupCopy:
             kind=kind,
             sha256=digest.sha256 if digest else None,
             present=key if key in target.objects else None,
+            resealed=key in target.resealed,
         )
 
     marks = layout.metadata(backup.name)
@@ -150,9 +169,9 @@ def _backup_copy(backup: Backup, source: Source, target: Target) -> BackupCopy:
 def _check_parts(backup: Backup, source: Source, found: Mapping[str, int]) -> None:
     prefix = layout.partitions(backup.name)
     for key, digest in source.digests.items():
-        if key.startswith(prefix) and found.get(key) != digest.size:
+        if key.startswith(prefix) and found.get(key, -1) < digest.size:
             raise CorruptError(
-                f"{key} is missing or has not the size that the backup's index says",
+                f"{key} is missing or smaller than the backup's index says",
                 hint="The stored backup is damaged; copy another one.",
             )
     if not any(key.startswith(prefix) for key in found):
@@ -176,7 +195,7 @@ def _check_strangers(keys: Sequence[str], found: Mapping[str, int], url: str) ->
 def _check_sizes(plan: CopyPlan, target: Target) -> None:
     sizes = dict(target.objects) | {found.key: found.size for found in target.wal}
     for item in plan.items:
-        is_fixed = item.present == item.key and item.kind is not Kind.MARKS
+        is_fixed = item.present == item.key and item.kind is not Kind.MARKS and not item.resealed
         if is_fixed and sizes[item.key] != item.size:
             raise conflict(item, target.url)
 

@@ -1,4 +1,4 @@
-"""Carrying out a copy: WAL first, then each backup, its sentinel after everything else.
+"""Carrying out a copy: WAL and its marks first, then each backup, its sentinel at the very end.
 
 Nothing is kept about how far a copy came. What is in the target is seen by the next plan, compared
 and passed over, so an interrupted copy is continued by giving the same command again.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from backup_core.copy.check import Seen, digest_of, is_same
+from backup_core.copy.check import Seen, bare, digest_of, is_same
 from backup_core.copy.items import CopyItem, CopyPlan, Kind, conflict
 from backup_core.errors import AlreadyExistsError, CorruptError
 from backup_core.repository.identity import claim_repository
@@ -49,7 +49,7 @@ def carry_out(
     Raises LockHeldError, ClusterMismatchError, CorruptError for an object that is not what it
     should be, RefusedError for one that the target holds with other content, and StorageError.
     """
-    claim_repository(target, plan.system_identifier)
+    claim_repository(target, plan.system_identifier, plan.segment_size)
     with backup_lock(target) as check_lock:
         copier = _Copier(source, target, plan.system_identifier, verify=options.verify)
 
@@ -59,7 +59,7 @@ def carry_out(
             )
 
         step("copy WAL")
-        sizes = together(plan.wal)
+        sizes = together(plan.wal_marks) + together(plan.wal)
         for item in plan.backups:
             step(f"copy {item.backup.name}")
             is_whole = item.sentinel.present is not None
@@ -96,9 +96,10 @@ class _Copier:
             self._check_present(item)
             advance(0)
             return -1
-        seen = Seen(item, self._source.get(item.key), self._system_identifier)
+        chunks = bare(self._source).get(item.key)
+        seen = Seen(self._source, item, chunks, self._system_identifier)
         try:
-            self._target.put(
+            bare(self._target).put(
                 item.key,
                 _reported(seen, advance),
                 if_absent=item.kind is not Kind.MARKS,
@@ -122,7 +123,7 @@ class _Copier:
             raise CorruptError(
                 f"{item.key} has {size} bytes in {self._target.url}, {item.size} were written"
             )
-        if self._verify and digest_of(self._target, item.key) != sha256:
+        if self._verify and digest_of(bare(self._target), item.key) != sha256:
             raise CorruptError(f"{item.key} reads back from {self._target.url} with other content")
 
 

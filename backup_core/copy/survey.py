@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
+from backup_core.copy.check import bare
 from backup_core.copy.choice import choose
 from backup_core.copy.items import CopyPlan, PartDigest, Source, Target
 from backup_core.copy.plan import plan_copy
-from backup_core.errors import CorruptError, NotFoundError, UsageError
+from backup_core.errors import CorruptError, MissingKeyError, NotFoundError, UsageError
 from backup_core.postgres.timeline import TimelineHistory
 from backup_core.postgres.wal import WalKind
 from backup_core.repository import layout
 from backup_core.repository.catalog import Catalog, read_catalog, read_index
 from backup_core.repository.identity import load_identity
+from backup_core.repository.index import BackupIndex
+from backup_core.repository.sealed import UnknownContentError, is_confidential
 from backup_core.repository.sentinel import Backup
-from backup_core.repository.wal_archive import WalObject, list_wal, read_header, read_history
+from backup_core.repository.wal_archive import (
+    WalObject,
+    archived_segment_size,
+    list_wal,
+    read_header,
+    read_history,
+)
 from backup_core.storage.base import ObjectInfo, Storage
+from backup_core.stream.encrypt.scheme import HEAD, is_plain, recognise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,19 +47,20 @@ def plan_from(source: Storage, target: Storage, request: CopyRequest) -> CopyPla
         raise UsageError(f"{source.url} cannot be copied to itself")
     catalog = read_catalog(source)
     chosen = choose(catalog, request.backups, everything=request.everything)
-    return plan_copy(
-        _read_source(source, catalog, chosen),
-        _read_target(target, chosen),
-        with_history=request.with_history,
-    )
+    from_ = _read_source(source, catalog, chosen, request)
+    to = _read_target(target, chosen)
+    resealed = frozenset(_resealed(bare(source), bare(target), from_, to))
+    return plan_copy(from_, replace(to, resealed=resealed), with_history=request.with_history)
 
 
-def _read_source(storage: Storage, catalog: Catalog, chosen: tuple[Backup, ...]) -> Source:
+def _read_source(
+    storage: Storage, catalog: Catalog, chosen: tuple[Backup, ...], request: CopyRequest
+) -> Source:
     wal = tuple(list_wal(storage))
     digests: dict[str, PartDigest] = {}
     segment_sizes = set()
     for backup in chosen:
-        index = read_index(storage, backup.name)
+        index = _read_index(storage, backup.name)
         if index is not None:
             segment_sizes.add(index.wal_segment_size)
             for part in index.parts:
@@ -63,17 +74,53 @@ def _read_source(storage: Storage, catalog: Catalog, chosen: tuple[Backup, ...])
         objects={backup.name: _objects(storage, backup.name) for backup in chosen},
         digests=digests,
         wal=wal,
-        histories=_histories(storage, wal),
+        histories=_histories(storage, wal, needed=request.with_history),
+        marks=tuple(storage.list(layout.MARKS)),
     )
+
+
+def _read_index(storage: Storage, name: str) -> BackupIndex | None:
+    """The backup's index; without its key it is as if there were none."""
+    try:
+        return read_index(storage, name)
+    except UnknownContentError:
+        raise
+    except MissingKeyError:
+        return None
+
+
+def _resealed(source: Storage, target: Storage, from_: Source, to: Target) -> Iterator[str]:
+    """Keys that both have in different sizes, where what is stored is encrypted."""
+    there = dict(to.objects) | {found.key: found.size for found in to.wal}
+    here = {info.key: info.size for objects in from_.objects.values() for info in objects}
+    for key, size in (*here.items(), *((found.key, found.size) for found in from_.wal)):
+        differs = there.get(key, size) != size and is_confidential(key)
+        if differs and (_is_sealed(source, key) or _is_sealed(target, key)):
+            yield key
+
+
+def _is_sealed(storage: Storage, key: str) -> bool:
+    head = b"".join(storage.get(key, stop=HEAD))
+    return bool(recognise(head, name=key)) or is_plain(head, layout.extension_of(key)) is False
 
 
 def _objects(storage: Storage, name: str) -> Sequence[ObjectInfo]:
     return [*storage.list(layout.backup_folder(name)), *storage.list(layout.sentinel(name))]
 
 
-def _histories(storage: Storage, wal: Sequence[WalObject]) -> dict[int, TimelineHistory]:
+def _histories(
+    storage: Storage, wal: Sequence[WalObject], *, needed: bool
+) -> dict[int, TimelineHistory]:
+    """What the history files say; nothing without their key, unless it is needed."""
     numbers = {item.wal.timeline for item in wal if item.wal.kind is WalKind.HISTORY}
-    return {number: read_history(storage, number) for number in sorted(numbers)}
+    try:
+        return {number: read_history(storage, number) for number in sorted(numbers)}
+    except UnknownContentError:
+        raise
+    except MissingKeyError:
+        if needed:
+            raise
+        return {}
 
 
 def _system_identifier(
@@ -90,7 +137,8 @@ def _system_identifier(
 
 
 def _segment_size(storage: Storage, wal: Sequence[WalObject]) -> int:
-    return read_header(storage, _a_segment(storage, wal)).segment_size
+    segment = _a_segment(storage, wal)
+    return archived_segment_size(storage, segment) or read_header(storage, segment).segment_size
 
 
 def _a_segment(storage: Storage, wal: Sequence[WalObject]) -> WalObject:
@@ -110,10 +158,11 @@ def _read_target(storage: Storage, chosen: Sequence[Backup]) -> Target:
         if broken.name in {backup.name for backup in chosen}:
             raise CorruptError(f"{broken.name} in {storage.url} cannot be used: {broken.reason}")
     identity = load_identity(storage)
+    found = [info for item in chosen for info in _objects(storage, item.name)]
     return Target(
         url=storage.url,
         system_identifier=identity.system_identifier if identity else None,
         backups=catalog.backups,
-        objects={info.key: info.size for item in chosen for info in _objects(storage, item.name)},
+        objects={info.key: info.size for info in (*found, *storage.list(layout.MARKS))},
         wal=tuple(list_wal(storage)),
     )

@@ -201,10 +201,18 @@ class Server:
 
 @contextmanager
 def connect() -> Iterator[Server]:
-    """Connect as libpq's environment says; leaving ends the session and any backup in it."""
+    """Connect as libpq's environment says; leaving ends the session and any backup in it.
+
+    The encoding is fixed because psycopg gives bytes, not texts, in a SQL_ASCII database.
+    """
     try:
         connection = psycopg.connect(
-            "", autocommit=True, application_name="pitr", connect_timeout=30, keepalives_idle=60
+            "",
+            autocommit=True,
+            application_name="pitr",
+            client_encoding="UTF8",
+            connect_timeout=30,
+            keepalives_idle=60,
         )
     except psycopg.Error as error:
         raise ServerError(

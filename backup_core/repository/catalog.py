@@ -7,15 +7,23 @@ One unreadable sentinel must not hide the other backups, so it is listed as what
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from backup_core.errors import CorruptError, NotFoundError, UsageError
-from backup_core.repository import layout
+from backup_core.postgres.wal import DEFAULT_SEGMENT_SIZE
+from backup_core.repository import layout, wal_e
 from backup_core.repository.index import BackupIndex, parse_index
 from backup_core.repository.sentinel import Backup, parse_backup
+from backup_core.repository.wal_archive import (
+    archived_segment_size,
+    first_objects,
+    some_segment,
+)
 from backup_core.storage.base import ObjectInfo, Storage
 from backup_core.stream.compress import decode
 
@@ -59,6 +67,12 @@ class Catalog:
         )
 
     def _latest(self) -> Backup:
+        if not self.backups and self.unreadable:
+            broken = max(self.unreadable, key=lambda backup: backup.name)
+            raise CorruptError(
+                f"no backup can be used; the newest, {broken.name}, for this: {broken.reason}",
+                hint="pitr backup-list shows the others.",
+            )
         if not self.backups:
             raise NotFoundError(
                 "the repository holds no usable backup",
@@ -68,12 +82,19 @@ class Catalog:
 
 
 def read_catalog(storage: Storage) -> Catalog:
-    """List and read every backup's sentinel."""
+    """List and read every backup's sentinel, whichever tool wrote it."""
     entries = list(storage.list(layout.BACKUPS, delimiter="/"))
     sentinels = [entry for entry in entries if entry.key.endswith(layout.SENTINEL_SUFFIX)]
     with ThreadPoolExecutor(_READERS, thread_name_prefix="catalog") as pool:
-        read = pool.map(lambda entry: _read(storage, entry), sentinels)
-        found = [item for item in read if item is not None]
+        contents = pool.map(lambda entry: _optional(storage, entry.key), sentinels)
+        # One that is gone was deleted since it was listed.
+        present = [
+            (entry, data)
+            for entry, data in zip(sentinels, contents, strict=True)
+            if data is not None
+        ]
+        segment_size = _segment_size(storage, [data for _, data in present])
+        found = list(pool.map(lambda pair: _read(storage, pair[0], pair[1], segment_size), present))
     names = {item.name for item in found}
     folders = (entry.key.removeprefix(layout.BACKUPS)[:-1] for entry in entries)
     return Catalog(
@@ -89,15 +110,35 @@ def _in_order(backups: Sequence[Backup]) -> tuple[Backup, ...]:
     return tuple(sorted(backups, key=lambda backup: (backup.finish_time, backup.name)))
 
 
-def _read(storage: Storage, entry: ObjectInfo) -> Backup | UnreadableBackup | None:
-    """Read one backup's documents; None if it was deleted since it was listed."""
+def _segment_size(storage: Storage, sentinels: Sequence[bytes]) -> Callable[[], int]:
+    """What tells the cluster's WAL segment size in bytes, which only WAL-E's sentinels call for.
+
+    It is found out once, and not at all in a repository without them. Where no WAL is archived it
+    is the server's default: such a backup can be listed, if not restored.
+    """
+
+    @cache
+    def segment_size() -> int:
+        segment = some_segment(storage, list(first_objects(storage)))
+        return archived_segment_size(storage, segment) or DEFAULT_SEGMENT_SIZE
+
+    if any(map(wal_e.is_sentinel, sentinels)):
+        with suppress(CorruptError):  # raised again for each backup that it concerns
+            segment_size()
+    return segment_size
+
+
+def _read(
+    storage: Storage, entry: ObjectInfo, sentinel: bytes, segment_size: Callable[[], int]
+) -> Backup | UnreadableBackup:
     name = entry.key.removeprefix(layout.BACKUPS).removesuffix(layout.SENTINEL_SUFFIX)
     try:
         if not layout.is_backup_name(name):
             raise CorruptError(f'"{name}" is not the name of a backup')
-        sentinel = _optional(storage, entry.key)
-        if sentinel is None:
-            return None
+        if wal_e.is_sentinel(sentinel):
+            return wal_e.read_backup(
+                storage, name, sentinel, modified=entry.modified, segment_size=segment_size()
+            )
         return parse_backup(
             name,
             layout.backup_timeline(name),

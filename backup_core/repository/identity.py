@@ -17,9 +17,13 @@ from backup_core.storage.base import Storage
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """The cluster that may use the repository."""
+    """The cluster that may use the repository; its `wal_segment_size` in bytes, where recorded.
+
+    The size spares reading a segment, which a host without the secret key cannot.
+    """
 
     system_identifier: int
+    wal_segment_size: int | None = None
 
 
 def load_identity(storage: Storage) -> Identity | None:
@@ -29,8 +33,13 @@ def load_identity(storage: Storage) -> Identity | None:
     except NotFoundError:
         return None
     try:
-        return Identity(system_identifier=int(json.loads(data)["system_identifier"]))
-    except (ValueError, KeyError, TypeError):
+        document = json.loads(data)
+        size = document.get("wal_segment_size")
+        return Identity(
+            system_identifier=int(document["system_identifier"]),
+            wal_segment_size=None if size is None else int(size),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise CorruptError(
             f"{storage.url}/{layout.IDENTITY} is not a readable identity record",
             hint='It should hold {"system_identifier": N}; pg_controldata tells N.',
@@ -48,12 +57,14 @@ def check_identity(storage: Storage, identity: Identity, system_identifier: int)
         )
 
 
-def claim_repository(storage: Storage, system_identifier: int) -> Identity:
+def claim_repository(
+    storage: Storage, system_identifier: int, wal_segment_size: int | None = None
+) -> Identity:
     """Return the repository's identity, recording it on the first push.
 
     Raises ClusterMismatchError if it is, or just became, another cluster's.
     """
-    mine = Identity(system_identifier=system_identifier)
+    mine = Identity(system_identifier=system_identifier, wal_segment_size=wal_segment_size)
     identity = load_identity(storage)
     if identity is None:
         _check_backups(storage, mine)
@@ -63,7 +74,10 @@ def claim_repository(storage: Storage, system_identifier: int) -> Identity:
 
 
 def _record(storage: Storage, identity: Identity) -> Identity:
-    record = json.dumps({"system_identifier": identity.system_identifier}).encode() + b"\n"
+    document = {"system_identifier": identity.system_identifier}
+    if identity.wal_segment_size is not None:
+        document["wal_segment_size"] = identity.wal_segment_size
+    record = json.dumps(document).encode() + b"\n"
     try:
         storage.put(layout.IDENTITY, [record], if_absent=True, size_hint=len(record))
     except AlreadyExistsError:

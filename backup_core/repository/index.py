@@ -31,7 +31,11 @@ class IndexedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexedPart:
-    """A tar partition; `frames` pairs each frame's offset in the object with that in the tar."""
+    """A tar partition; `frames` pairs each frame's offset in the object with that in the tar.
+
+    Size, digest and offsets are of the object's content: encryption, which makes it larger, may
+    change later.
+    """
 
     name: str
     stored_size: int
@@ -88,7 +92,7 @@ def parse_index(data: bytes, *, name: str) -> BackupIndex:
             directories=tuple(map(str, document["directories"])),
             parts=tuple(_part(*row) for row in document["parts"]),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise CorruptError(f"{name} is not a readable backup index") from None
 
 

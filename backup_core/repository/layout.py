@@ -14,6 +14,7 @@ WAL = "wal_005/"
 IDENTITY = "pitr/identity.json"
 LOCKS = "pitr/locks/"
 CHECKS = "pitr/check/"
+MARKS = "pitr/marks/"
 EXTENSIONS = ("zst", "lz4", "lzma", "br", "gz", "lzo")
 """Those by which WAL-E, WAL-G and pitr name what compressed an object."""
 SENTINEL_SUFFIX = "_backup_stop_sentinel.json"
@@ -86,6 +87,13 @@ def partition(name: str, part: str, extension: str) -> str:
 def wal(name: str, extension: str) -> str:
     """A WAL file as the codec with this extension stores it."""
     return with_extension(f"{WAL}{name}", extension)
+
+
+def digest_mark(key: str, head: bytes) -> str:
+    """What tells the digest of the file in an OpenPGP message that begins with `head`."""
+    from hashlib import sha256
+
+    return f"{MARKS}{key.removeprefix(WAL).lower()}.{sha256(head).hexdigest()[:16]}"
 
 
 def with_extension(key: str, extension: str) -> str:

@@ -1,7 +1,8 @@
 """A backup's sentinel and metadata.json: WAL-G's documents, written exactly, read leniently.
 
 LSNs are JSON integers, times RFC 3339 in UTC (docs/repository-format.md). Old writers left keys
-out, wrote null, or spelled them in another case; a reader takes all of that.
+out, wrote null, or spelled them in another case; a reader takes all of that. What tells a delta
+backup from a full one is the exception: half of it is worse than nothing.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
 
 from backup_core.errors import CorruptError
 from backup_core.postgres.lsn import Lsn
 
 DATE_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+_DELTA_KEYS = ("DeltaFrom", "DeltaFullName", "DeltaCount")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,12 @@ class Tablespace:
 
 @dataclass(frozen=True, kw_only=True)
 class Backup:
-    """One base backup; sizes in bytes, times timezone-aware, both LSNs of its own timeline."""
+    """One base backup; sizes in bytes, times timezone-aware, both LSNs of its own timeline.
+
+    The `delta_` fields say what a delta backup is made on: its direct parent, from whose start LSN
+    pages were compared, the full backup at the end of the chain, and at least the number of
+    backups below this one. `files_embedded`: the list of files is in the sentinel.
+    """
 
     name: str
     timeline: int
@@ -45,9 +53,15 @@ class Backup:
     tablespaces: tuple[Tablespace, ...] = ()
     permanent: bool = False
     files_metadata_disabled: bool = False
+    files_embedded: bool = False
+    sentinel_version: int = 2
     delta_from: str | None = None
+    delta_lsn: Lsn | None = None
+    delta_full_name: str | None = None
+    delta_count: int = 0
     user_data: object = None
     corrupt_pages: int = 0
+    origin: Literal["wal-g", "wal-e"] = "wal-g"
 
     @property
     def major(self) -> int:
@@ -182,10 +196,29 @@ def parse_backup(
         tablespaces=_tablespaces(name, main.values.get("spec")),
         permanent=extra.flag("is_permanent") if metadata else main.flag("IsPermanent"),
         files_metadata_disabled=main.flag("FilesMetadataDisabled"),
+        files_embedded=main.values.get("files") is not None,
+        sentinel_version=main.integer("Version", 0),
         delta_from=main.text("DeltaFrom") or None,
+        delta_lsn=_parent_start(main),
+        delta_full_name=main.text("DeltaFullName") or None,
+        delta_count=main.integer("DeltaCount", 0),
         user_data=main.values.get("userdata"),
         corrupt_pages=corrupt_pages,
     )
+
+
+def _parent_start(main: _Document) -> Lsn | None:
+    """The LSN a delta backup compared pages with; CorruptError for half of a delta's keys."""
+    key = "DeltaLSN" if main.values.get("deltalsn") is not None else "DeltaFromLSN"
+    present = [bool(main.values.get(name.lower())) for name in (key, *_DELTA_KEYS)]
+    if not any(present):
+        return None
+    if not all(present) or not main.text("DeltaFrom") or not main.text("DeltaFullName"):
+        raise CorruptError(
+            f"the sentinel of {main.name} describes only half of a delta backup: it needs "
+            "DeltaLSN, DeltaFrom, DeltaFullName and DeltaCount, or none of them"
+        )
+    return Lsn(main.integer(key))
 
 
 def _document(name: str, data: bytes) -> _Document:

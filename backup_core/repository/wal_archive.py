@@ -18,15 +18,15 @@ from backup_core.postgres.wal import (
     segment_name,
 )
 from backup_core.repository import layout
+from backup_core.repository.identity import load_identity
 from backup_core.storage.base import Storage
-from backup_core.stream.compress import decode
+from backup_core.stream.compress import decode, head_size
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from backup_core.postgres.timeline import TimelineHistory
 
-_HEAD = 128 << 10
 _END_OF_NAME = "~"
 _END_OF_TIMELINE = "G"
 
@@ -109,9 +109,10 @@ def some_segment(storage: Storage, firsts: Sequence[WalObject]) -> WalObject | N
 
 
 def _parse_key(key: str) -> tuple[WalName, str] | None:
+    """WAL-G long ended a name in a dot where there is no extension."""
     base = key.removeprefix(layout.WAL)
     extension = layout.extension_of(base)
-    name = base.removesuffix(f".{extension}") if extension else base
+    name = base.removesuffix(f".{extension}")
     try:
         return parse_wal_name(name), extension
     except UsageError:
@@ -131,10 +132,25 @@ def read_wal(storage: Storage, found: WalObject) -> Iterator[bytes]:
 def read_header(storage: Storage, found: WalObject) -> SegmentHeader:
     """Read a segment's page header by fetching no more than the object's beginning."""
     head = b""
-    chunks = decode(storage.get(found.key, stop=_HEAD), extension=found.extension, name=found.key)
+    chunks = decode(
+        storage.get(found.key, stop=head_size(found.extension)),
+        extension=found.extension,
+        name=found.key,
+    )
     while len(head) < LONG_HEADER_SIZE and (piece := next(chunks, b"")):
         head += piece
     return parse_segment_header(head, name=found.key)
+
+
+def archived_segment_size(storage: Storage, segment: WalObject | None) -> int | None:
+    """The cluster's segment size in bytes: recorded, or read from this segment; None without both.
+
+    The record may be missing in repositories that other tools or early versions began.
+    """
+    identity = load_identity(storage)
+    if identity is not None and identity.wal_segment_size is not None:
+        return identity.wal_segment_size
+    return None if segment is None else read_header(storage, segment).segment_size
 
 
 def read_history(storage: Storage, timeline: int) -> TimelineHistory:

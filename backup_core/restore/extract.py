@@ -1,27 +1,40 @@
 """Fill directories from a backup's partitions, several at once.
 
 Each file is created, never opened if it exists, and held against its digest while it is written.
-A path leads nowhere but below the data directory or a tablespace's location.
+A path leads nowhere but below the data directory or a tablespace's location. What a server looks at
+first when it starts is not written here but handed back, to be placed last.
+
+WAL-G ends no tar of a backup that it took by the replication protocol. So the blocks of zeros may
+be missing where something else proves that nothing is: a codec's end mark, or a list of all files.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from backup_core.errors import CorruptError, PitrError
 from backup_core.repository import layout
 from backup_core.repository.index import IndexedFile
+from backup_core.restore import tree
+from backup_core.restore.increments import apply_increment
+from backup_core.restore.layers import Action, LayerPlan
+from backup_core.restore.members import (
+    HELD_BACK,
+    LEFT_OUT,
+    Link,
+    Members,
+    judge_link,
+    split_path,
+    tablespace_of,
+)
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
 from backup_core.stream.parallel import read_ahead, run_all
 from backup_core.stream.tar import TarMember, read_members
-
-_PG_TBLSPC = "pg_tblspc"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,51 +44,105 @@ class Layout:
     data_dir: Path
     tablespaces: Mapping[int, Path]
 
-    def locate(self, path: str) -> Path:
-        """The place of a path relative to the data directory; raises CorruptError if it escapes."""
-        parts = [part for part in path.split("/") if part]
-        if ".." in parts or "." in parts or "\0" in path:
-            raise CorruptError(f'the backup holds "{path}", which leads out of the data directory')
-        if len(parts) >= 2 and parts[0] == _PG_TBLSPC and parts[1].isdecimal():
-            location = self.tablespaces.get(int(parts[1]))
-            if location is not None:
-                return location.joinpath(*parts[2:])
-        return self.data_dir.joinpath(*parts)
+    def locate(self, parts: tuple[str, ...]) -> tree.Place:
+        """The place of a path of the data directory, as `split_path` gives it."""
+        oid = tablespace_of(parts)
+        location = None if oid is None else self.tablespaces.get(oid)
+        if location is not None:
+            return tree.Place(root=location, parts=parts[2:])
+        return tree.Place(root=self.data_dir, parts=parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerView:
+    """One backup of a chain: its number in the plan, 0 for the newest, and the size of a page."""
+
+    plan: LayerPlan = field(repr=False)
+    number: int
+    page_size: int
+
+    @property
+    def tells_partitions(self) -> bool:
+        """Whether the backup's list says which partitions there are, too."""
+        return bool(self.plan.layers[self.number].named)
+
+    def action(self, member: TarMember, path: str) -> Action:
+        """What to do with a member; the newest backup decides on all that is no listed file."""
+        is_file = not member.is_directory and member.link is None
+        if self.number == 0 and not (is_file and path not in (*HELD_BACK, *LEFT_OUT)):
+            return Action.CREATE
+        return self.plan.action(self.number, path)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractOptions:
-    """How to extract; `files` is None for a backup without digests, `advance` counts bytes."""
+    """How to extract; `files` is None for a backup without digests, `advance` counts bytes.
+
+    `layer` is None for a backup that has no list of its files.
+    """
 
     layout: Layout
     files: Mapping[str, IndexedFile] | None
     workers: int
     advance: Callable[[int], None]
+    layer: LayerView | None = None
 
 
-def extract_parts(storage: Storage, keys: Sequence[str], options: ExtractOptions) -> set[str]:
-    """Extract all partitions; return the paths of the files written.
+@dataclass(kw_only=True)
+class Extracted:
+    """What came out of partitions: paths, and the bytes of all files in them together.
 
-    Raises CorruptError for content that is not what the backup's index says, and PitrError when a
-    file cannot be written. The first error ends all workers.
+    `held` has the content of files that are to be placed last, `links` where symbolic links that
+    were not made led, `left_out` the files that were passed over. All paths are relative.
     """
+
+    files: set[str] = field(default_factory=set)
+    held: dict[str, bytes] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)
+    size: int = 0
+
+    def add(self, other: Extracted) -> None:
+        """Take in what came out of another partition."""
+        self.files |= other.files
+        self.held |= other.held
+        self.links |= other.links
+        self.left_out |= other.left_out
+        self.size += other.size
+
+
+def extract_parts(storage: Storage, keys: Sequence[str], options: ExtractOptions) -> Extracted:
+    """Extract all partitions of one backup.
+
+    Raises CorruptError for content that is not what the backup's index says or that no data
+    directory holds, and PitrError when a file cannot be written. The first error ends all workers.
+    """
+    members = Members()
     with ThreadPoolExecutor(options.workers, thread_name_prefix="decoder") as decoders:
-        written = run_all(
-            lambda key, advance: set(_extract_part(storage, key, options, advance, decoders)),
+        parts = run_all(
+            lambda key, advance: _extract_part(storage, key, options, members, advance, decoders),
             keys,
             workers=options.workers,
             advance=options.advance,
         )
-    return set().union(*written)
+    together = Extracted()
+    for part in parts:
+        together.add(part)
+    return together
 
 
-def read_small_part(storage: Storage, key: str) -> dict[str, tuple[TarMember, bytes]]:
-    """Read a partition of a few small files into memory, by name without a leading slash."""
+def read_held(storage: Storage, key: str) -> dict[str, bytes]:
+    """Read a partition that has nothing but files to be placed last, by their paths."""
+    held = {}
     chunks = decode(storage.get(key), extension=layout.extension_of(key), name=key)
-    return {
-        member.name.lstrip("/"): (member, b"".join(data))
-        for member, data in read_members(chunks, name=key)
-    }
+    for member, data in read_members(chunks, name=key, endless=True):
+        path = "/".join(split_path(member.name))
+        if member.is_directory:
+            continue
+        if path not in HELD_BACK or path in held or member.link is not None:
+            raise CorruptError(f'{key} holds "{path}", which does not belong there')
+        held[path] = _hold(path, member, data)
+    return held
 
 
 def check_digest(path: str, digest: str, files: Mapping[str, IndexedFile] | None) -> None:
@@ -96,45 +163,112 @@ def _extract_part(
     storage: Storage,
     key: str,
     options: ExtractOptions,
+    members: Members,
     advance: Callable[[int], None],
     decoders: Executor,
-) -> Iterator[str]:
+) -> Extracted:
     chunks = decode(storage.get(key), extension=layout.extension_of(key), name=key)
-    for member, data in read_members(read_ahead(decoders, chunks), name=key):
-        path = member.name.strip("/")
-        place = options.layout.locate(path)
+    found = Extracted()
+    endless = bool(layout.extension_of(key)) or (
+        options.layer is not None and not options.layer.tells_partitions
+    )
+    for member, data in read_members(read_ahead(decoders, chunks), name=key, endless=endless):
+        parts = split_path(member.name)
+        path = "/".join(parts)
+        action = options.layer.action(member, path) if options.layer else Action.CREATE
+        if action is Action.IGNORE:
+            continue
+        members.add(path, is_directory=member.is_directory)
+        found.size += member.size
+        content = _counted(data, advance)
         try:
-            if member.is_directory:
-                place.mkdir(parents=True, exist_ok=True)
-                place.chmod(member.mode or 0o700)
-                continue
-            digest = _write(place, member.mode, data, advance)
+            if action is Action.APPLY:
+                _extract_increment(member, path, content, options)
+                found.files.add(path)
+            else:
+                _extract_member(member, path, content, options, found)
         except OSError as error:
             raise PitrError(
-                f"cannot write {place}: {error.strerror}",
+                f"cannot write {options.layout.locate(parts).path}: {error.strerror}",
                 hint="What was restored so far cannot be started; remove it before trying again.",
             ) from None
-        check_digest(path, digest, options.files)
-        yield path
+    return found
 
 
-def _write(
-    place: Path, mode: int, data: Iterable[memoryview], advance: Callable[[int], None]
-) -> str:
+def _extract_member(
+    member: TarMember,
+    path: str,
+    data: Iterable[memoryview],
+    options: ExtractOptions,
+    found: Extracted,
+) -> None:
+    if member.is_directory:
+        tree.make_directory(options.layout.locate(split_path(path)), member.mode or 0o700)
+    elif member.link is not None:
+        _pass_link(member.link, path, options, found)
+    elif path in HELD_BACK:
+        content = _hold(path, member, data)
+        check_digest(path, hashlib.sha256(content).hexdigest(), options.files)
+        found.held[path] = content
+    elif path in LEFT_OUT and options.files is None:
+        found.left_out.add(path)
+    else:
+        _extract_file(member, path, data, options)
+        found.files.add(path)
+
+
+def _pass_link(target: str, path: str, options: ExtractOptions, found: Extracted) -> None:
+    """Do with a symbolic link what is safe, which never is to make it."""
+    parts = split_path(path)
+    if options.files is not None:
+        raise CorruptError(f'the backup holds "{path}", which its index does not name')
+    fate = judge_link(parts, frozenset(options.layout.tablespaces))
+    if fate is Link.DIRECTORY:
+        tree.make_directory(options.layout.locate(parts), 0o700)
+    if fate is not Link.TABLESPACE:
+        found.links[path] = target
+
+
+def _extract_file(
+    member: TarMember, path: str, data: Iterable[memoryview], options: ExtractOptions
+) -> None:
+    place = options.layout.locate(split_path(path))
+    if not place.parts:
+        raise CorruptError(f'the backup holds "{member.name}" as a file, which is a directory')
     digest = hashlib.sha256()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        descriptor = os.open(place, flags, 0o600)
-    except FileNotFoundError:
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(place, flags, 0o600)
-    try:
-        for piece in data:
-            digest.update(piece)
-            advance(len(piece))
-            while piece:
-                piece = piece[os.write(descriptor, piece) :]
-        os.fchmod(descriptor, mode & 0o7777)
-    finally:
-        os.close(descriptor)
-    return digest.hexdigest()
+    tree.create_file(place, member.mode, _digested(data, digest.update))
+    check_digest(path, digest.hexdigest(), options.files)
+
+
+def _extract_increment(
+    member: TarMember, path: str, data: Iterable[memoryview], options: ExtractOptions
+) -> None:
+    assert options.layer is not None
+    apply_increment(
+        options.layout.locate(split_path(path)),
+        data,
+        size=member.size,
+        mode=member.mode,
+        page_size=options.layer.page_size,
+        name=path,
+    )
+
+
+def _hold(path: str, member: TarMember, data: Iterable[memoryview]) -> bytes:
+    if member.size > HELD_BACK[path]:
+        raise CorruptError(f'the backup holds a "{path}" of {member.size} bytes')
+    return b"".join(data)
+
+
+def _counted(data: Iterable[memoryview], advance: Callable[[int], None]) -> Iterator[memoryview]:
+    for piece in data:
+        advance(len(piece))
+        yield piece
+
+
+def _digested(
+    data: Iterable[memoryview], update: Callable[[memoryview], None]
+) -> Iterator[memoryview]:
+    for piece in data:
+        update(piece)
+        yield piece

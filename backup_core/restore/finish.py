@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -21,9 +21,34 @@ from backup_core.postgres.recovery import (
     quote_setting,
     rewrite_auto_conf,
 )
+from backup_core.restore import tree
 from backup_core.restore.plan import TablespacePlacement
 
 _CONTROL = "global/pg_control"
+
+# What initdb makes and a server needs, but other tools leave out where it was a link, or empty
+# (initdb.c); directories that hold data are not here, for without them the backup is damaged.
+_EMPTY_DIRECTORIES = (
+    *("pg_commit_ts", "pg_dynshmem", "pg_logical/mappings", "pg_logical/snapshots", "pg_notify"),
+    *("pg_replslot", "pg_serial", "pg_snapshots", "pg_stat", "pg_stat_tmp", "pg_subtrans"),
+    *("pg_tblspc", "pg_twophase"),
+)
+_PG_WAL_SINCE = 10
+_SUMMARIES_SINCE = 17
+
+
+def make_directories(data_dir: Path, major: int) -> None:
+    """Make the directories that a server of this major version needs, where they are missing."""
+    wal = "pg_wal" if major >= _PG_WAL_SINCE else "pg_xlog"
+    names = [*_EMPTY_DIRECTORIES, f"{wal}/archive_status"]
+    if major >= _SUMMARIES_SINCE:
+        names.append(f"{wal}/summaries")
+    mode = data_dir.stat().st_mode & 0o750
+    for name in names:
+        try:
+            tree.make_missing(tree.Place(root=data_dir, parts=tuple(name.split("/"))), mode)
+        except OSError as error:
+            raise PitrError(f"cannot make {data_dir / name}: {error.strerror}") from None
 
 
 def link_tablespaces(data_dir: Path, placements: Sequence[TablespacePlacement]) -> None:
@@ -80,6 +105,14 @@ def _add_to_auto_conf(data_dir: Path, settings: Settings) -> None:
         auto_conf = data_dir / "postgresql.auto.conf"
         existing = os.fsdecode(auto_conf.read_bytes()) if auto_conf.exists() else ""
         write_file(auto_conf, os.fsencode(rewrite_auto_conf(existing, settings)))
+
+
+def write_missing(data_dir: Path, files: Mapping[str, bytes]) -> list[str]:
+    """Write those of the files that the directory does not have; return their names."""
+    written = [name for name in files if not os.path.lexists(data_dir / name)]
+    for name in written:
+        write_file(data_dir / name, files[name])
+    return written
 
 
 def write_file(path: Path, content: bytes) -> None:

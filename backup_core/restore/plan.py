@@ -20,6 +20,7 @@ from backup_core.postgres.wal import last_segment_before, segment_name, segment_
 from backup_core.repository.catalog import Catalog
 from backup_core.repository.sentinel import Backup
 from backup_core.repository.wal_archive import WalRange
+from backup_core.repository.wal_e import is_offline
 
 _SPARE = 64 << 20
 
@@ -73,7 +74,7 @@ def choose_backup(
     """
     if name is not None:
         backup = catalog.named(name)
-        _check_ended_before(backup, target)
+        check_ended_before(backup, target)
         return backup
     if target.xid is not None or target.name is not None:
         raise UsageError(
@@ -97,11 +98,17 @@ def _ended_before(backup: Backup, target: RecoveryTarget) -> bool:
     if target.time is not None:
         return backup.finish_time <= target.time
     if target.lsn is not None:
-        return backup.finish_lsn <= target.lsn
+        return backup.finish_lsn <= target.lsn and not is_offline(backup)
     return True
 
 
-def _check_ended_before(backup: Backup, target: RecoveryTarget) -> None:
+def check_ended_before(backup: Backup, target: RecoveryTarget) -> None:
+    """Raise RefusedError for a target that recovery from this backup passes before it may stop.
+
+    One whose LSNs mean nothing is let pass; its pg_control is asked later.
+    """
+    if target.lsn is not None and is_offline(backup):
+        return
     if not _ended_before(backup, target):
         raise RefusedError(
             f"the target lies before the end of {backup.name}, which ended at "
@@ -112,6 +119,8 @@ def _check_ended_before(backup: Backup, target: RecoveryTarget) -> None:
 
 def is_on_timeline(backup: Backup, history: TimelineHistory) -> bool:
     """Tell whether the timeline to be followed contains the whole backup."""
+    if is_offline(backup):
+        return backup.timeline in (history.timeline, *(each.timeline for each in history.switches))
     return history.contains(backup.timeline, backup.finish_lsn)
 
 
@@ -143,6 +152,7 @@ def wal_goal(
         other.start_lsn
         for other in backups
         if other.start_time > target.time
+        and not is_offline(other)
         and other.start_lsn >= backup.finish_lsn
         and history.contains(other.timeline, other.start_lsn)
     ]
@@ -278,15 +288,22 @@ def check_locations(data_dir: Path, placements: Sequence[TablespacePlacement]) -
     taken: dict[Path, int] = {}
     for placement in placements:
         location = Path(normpath(placement.location))
+        if not location.is_absolute():
+            raise UsageError(
+                f'the place of tablespace {placement.oid} is no absolute path: "{location}"',
+                hint="Give it one with --tablespace-mapping.",
+            )
         if location.is_relative_to(normpath(data_dir)):
             raise UsageError(
                 f"tablespace {placement.oid} cannot go to {location}, which is inside the data "
                 "directory",
                 hint="Choose a directory beside it with --tablespace-mapping.",
             )
-        if location in taken:
+        for other, oid in taken.items():
+            if not (location.is_relative_to(other) or other.is_relative_to(location)):
+                continue
             raise UsageError(
-                f"tablespaces {taken[location]} and {placement.oid} cannot both go to {location}",
+                f"tablespaces {oid} and {placement.oid} cannot go to {other} and {location}",
                 hint="Give each a directory of its own with --tablespace-mapping.",
             )
         taken[location] = placement.oid

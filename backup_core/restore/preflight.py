@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from backup_core.errors import CorruptError, NotFoundError, PitrError
+from backup_core.errors import ClusterMismatchError, CorruptError, NotFoundError, PitrError
 from backup_core.postgres.manifest import check_manifest
 from backup_core.postgres.timeline import TimelineHistory
 from backup_core.postgres.wal import WalKind
-from backup_core.repository import layout
+from backup_core.repository import layout, wal_e
 from backup_core.repository.catalog import read_index
+from backup_core.repository.files_metadata import load_files_metadata
+from backup_core.repository.identity import load_identity
 from backup_core.repository.index import BackupIndex
 from backup_core.repository.sentinel import Backup
 from backup_core.repository.wal_archive import (
     WalObject,
     WalRange,
+    archived_segment_size,
+    find_wal,
     first_objects,
     latest_timeline,
     list_segments,
@@ -26,6 +31,7 @@ from backup_core.repository.wal_archive import (
     read_history,
     some_segment,
 )
+from backup_core.restore.layers import LayerPlan, plan_layers
 from backup_core.restore.plan import Destination, TablespacePlacement, WalSpan
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
@@ -102,7 +108,52 @@ def read_segment_size(storage: Storage, archive: Archive, index: BackupIndex | N
             "the repository holds no WAL segment, so no backup in it can be restored",
             hint="Check that archive_command writes to this repository.",
         )
-    return read_header(storage, segment).segment_size
+    return archived_segment_size(storage, segment) or read_header(storage, segment).segment_size
+
+
+def read_system_identifier(storage: Storage, archive: Archive, backup: Backup) -> int | None:
+    """The cluster whose WAL a restore of the backup would replay; None if nothing tells it.
+
+    The repository's record, or else the segment in which the backup starts. Raises
+    ClusterMismatchError if the backup's sentinel says that it is of another.
+    """
+    found = _cluster_of_wal(storage, archive, backup)
+    if found is not None and backup.system_identifier not in (None, found):
+        raise ClusterMismatchError(
+            f"{backup.name} is of the cluster with system identifier {backup.system_identifier}, "
+            f"the archived WAL of {found}",
+            hint="The repository holds two clusters; the backup cannot be recovered with this WAL.",
+        )
+    return found
+
+
+def _cluster_of_wal(storage: Storage, archive: Archive, backup: Backup) -> int | None:
+    identity = load_identity(storage)
+    if identity is not None:
+        return identity.system_identifier
+    first = find_wal(storage, backup.name.removeprefix("base_")[:24]) or archive.some_segment()
+    return read_header(storage, first).system_identifier if first else None
+
+
+def list_partitions(storage: Storage, backup: Backup) -> dict[str, int]:
+    """What is stored among the backup's partitions, with the stored sizes in bytes."""
+    return {info.key: info.size for info in storage.list(layout.partitions(backup.name))}
+
+
+def load_layers(
+    storage: Storage, chain: Sequence[Backup], index: BackupIndex | None
+) -> LayerPlan | None:
+    """Decide which backup of a chain provides each file; None where no list tells the files.
+
+    Raises CorruptError if the lists do not fit together, or one is lost.
+    """
+    if index is not None or chain[0].origin == wal_e.ORIGIN:
+        return None
+    newest = load_files_metadata(storage, chain[0])
+    if len(chain) == 1 and not newest.entries:
+        return None
+    older = (load_files_metadata(storage, backup) for backup in chain[1:])
+    return plan_layers(itertools.chain([newest], older))
 
 
 def load_history(storage: Storage, timeline: int) -> TimelineHistory:
@@ -131,11 +182,11 @@ def load_manifest(storage: Storage, backup: Backup) -> bytes:
 def inspect_destinations(
     data_dir: Path,
     placements: Sequence[TablespacePlacement],
-    backup: Backup,
+    chain: Sequence[Backup],
     index: BackupIndex | None,
 ) -> tuple[Destination, ...]:
     """Look at the data directory and the tablespace locations that the restore would fill."""
-    sizes = _sizes(placements, backup, index)
+    sizes = _sizes(placements, chain, index)
     pid = _server_pid(data_dir)
     return (
         _inspect(data_dir, sizes.get(None, 0), pid),
@@ -144,10 +195,11 @@ def inspect_destinations(
 
 
 def _sizes(
-    placements: Sequence[TablespacePlacement], backup: Backup, index: BackupIndex | None
+    placements: Sequence[TablespacePlacement], chain: Sequence[Backup], index: BackupIndex | None
 ) -> dict[int | None, int]:
     if index is None:
-        return {None: max(backup.data_catalog_size, backup.uncompressed_size)}
+        known = chain[0].data_catalog_size if len(chain) > 1 else 0
+        return {None: known or max(_size(backup) for backup in chain)}
     oids = {item.oid for item in placements}
     sizes: dict[int | None, int] = {}
     for file in index.files:
@@ -156,6 +208,10 @@ def _sizes(
         place = oid if oid in oids else None
         sizes[place] = sizes.get(place, 0) + file.size
     return sizes
+
+
+def _size(backup: Backup) -> int:
+    return max(backup.data_catalog_size, backup.uncompressed_size)
 
 
 def _inspect(path: Path, needed: int, pid: int | None) -> Destination:

@@ -14,7 +14,7 @@ from backup_core.backup.upload import FRAME_SIZE, PartReport, UploadOptions, par
 from backup_core.errors import PitrError
 from backup_core.postgres.datadir import DataDirectory, DataFile
 from backup_core.stream.chunks import CHUNK_SIZE
-from backup_core.stream.compress import decode
+from backup_core.stream.compress import EXTENSIONS, FRAMED, compress, decode
 
 OPTIONS = UploadOptions(method="zstd", level=1, pages=None, checkpoint=lambda _: None)
 ROOT = DataDirectory(path="", mode=0o700, mtime=0, uid=0, gid=0)
@@ -76,6 +76,21 @@ def test_each_frame_stands_alone_at_the_offset_that_the_report_says(tmp_path: Pa
     for (start, offset), (stop, after) in zip(report.frames, ends, strict=True):
         frame = b"".join(decode([stored[start:stop]], extension="zst", name="frame"))
         assert frame == whole[offset:after]
+
+
+@pytest.mark.parametrize("method", [name for name in EXTENSIONS if name not in FRAMED])
+def test_a_codec_of_one_frame_an_object_makes_one(tmp_path: Path, method: str) -> None:
+    """Stock WAL-G reads no second one; by the report, decoding begins at the object's start."""
+    content = bytes(range(256)) * 4096 * 9
+    (tmp_path / "1").write_bytes(content)
+    options = replace(OPTIONS, method=method)
+    stored, report = packed(data_file(tmp_path / "1"), options=options)
+    whole = b"".join(decode([stored], extension=EXTENSIONS[method], name="part"))
+    assert stored == compress(whole, method=method, level=1)
+    assert report.frames == [(0, 0)]
+    assert (report.tar_size, report.stored_size) == (len(whole), len(stored))
+    assert report.sha256 == hashlib.sha256(stored).hexdigest()
+    assert [whole[file.offset :][: file.size] for file in report.files] == [content]
 
 
 def test_the_index_points_at_each_files_data(tmp_path: Path) -> None:

@@ -39,8 +39,14 @@ LATER = replace(
     finish_time=NOON + timedelta(hours=1),
 )
 DELTA = replace(
-    LATER, name="base_000000010000000000000004_D_000000010000000000000002", delta_from=NAME
+    LATER,
+    name="base_000000010000000000000004_D_000000010000000000000002",
+    delta_from=NAME,
+    delta_full_name=NAME,
+    delta_lsn=BACKUP.start_lsn,
+    delta_count=1,
 )
+OFFLINE = replace(LATER, name=f"{LATER.name}_00000004", origin="wal-e", finish_lsn=LATER.start_lsn)
 
 
 def wal(*names: str, extension: str = "zst", size: int = 50) -> tuple[WalObject, ...]:
@@ -109,6 +115,28 @@ class TestOrder:
         there = replace(EMPTY, objects={PART: 101}, wal=wal(SEGMENT))
         assert plan_copy(source(), EMPTY, with_history=False).missing_size == 50 + 303
         assert plan_copy(source(), there, with_history=False).missing_size == 202
+
+
+class TestWalMarks:
+    """By which a host that has a public key alone goes on where the copied WAL ends."""
+
+    MARKS = tuple(
+        ObjectInfo(key=layout.digest_mark(layout.wal(name, "zst"), head), size=48, modified=NOON)
+        for name, head in ((SEGMENT, b"1"), (SEGMENT, b"2"), ("000000010000000000000003", b"3"))
+    )
+
+    def test_come_before_the_wal_that_they_are_of(self) -> None:
+        """All of a segment's, for it may have been pushed more than once; no others."""
+        facts = replace(source(), marks=self.MARKS)
+        plan = plan_copy(facts, EMPTY, with_history=False)
+        wanted = [mark.key for mark in self.MARKS[:2]]
+        assert keys(plan)[:3] == [*wanted, layout.wal(SEGMENT, "zst")]
+
+    def test_are_not_copied_again(self) -> None:
+        """But looked at, as everything is."""
+        there = replace(EMPTY, objects={self.MARKS[0].key: 48})
+        plan = plan_copy(replace(source(), marks=self.MARKS), there, with_history=False)
+        assert [item.present for item in plan.wal_marks] == [self.MARKS[0].key, None]
 
 
 class TestWal:
@@ -200,10 +228,10 @@ class TestRefusals:
         with pytest.raises(RefusedError, match="part_002"):
             plan_copy(source(), replace(EMPTY, objects={stray: 7}), with_history=False)
 
-    @pytest.mark.parametrize("digest", [PartDigest(size=7, sha256="")])
+    @pytest.mark.parametrize("digest", [PartDigest(size=1 << 20, sha256="")])
     @pytest.mark.parametrize("part", ["part_001", "part_002"])
     def test_a_part_that_is_not_as_the_index_says(self, part: str, digest: PartDigest) -> None:
-        """Missing, or of another size."""
+        """Missing, or smaller."""
         facts = replace(source(), digests={layout.partition(NAME, part, "zst"): digest})
         with pytest.raises(CorruptError, match=part):
             plan_copy(facts, EMPTY, with_history=False)
@@ -233,7 +261,7 @@ class TestChoice:
 
     def test_a_delta_without_its_base_is_refused(self) -> None:
         """It could not be restored."""
-        with pytest.raises(CorruptError, match=NAME):
+        with pytest.raises(NotFoundError, match=NAME):
             choose(
                 Catalog(backups=(DELTA,), unreadable=(), unfinished=()),
                 ["LATEST"],
@@ -243,10 +271,16 @@ class TestChoice:
     def test_a_delta_that_builds_on_itself_is_refused(self) -> None:
         """Damage must not make an endless walk."""
         loop = replace(DELTA, delta_from=DELTA.name)
-        with pytest.raises(CorruptError, match="builds on itself"):
+        with pytest.raises(CorruptError, match="made on itself"):
             choose(
                 Catalog(backups=(loop,), unreadable=(), unfinished=()), ["LATEST"], everything=False
             )
+
+    def test_a_backup_whose_wal_is_not_known_is_refused(self) -> None:
+        """WAL-E's of a server that was not running: the copy could lack what it needs."""
+        catalog = Catalog(backups=(OFFLINE,), unreadable=(), unfinished=())
+        with pytest.raises(RefusedError, match="pg_control tells which WAL it needs"):
+            choose(catalog, ["LATEST"], everything=False)
 
     def test_all_does_not_pass_over_one_that_cannot_be_read(self) -> None:
         """A copy that says it is everything is everything."""

@@ -69,6 +69,14 @@ def test_a_name_that_is_not_there_says_so(name: str, error: type[Exception]) -> 
         read_catalog(MemoryStorage()).named(name)
 
 
+def test_the_newest_of_backups_that_cannot_be_used_is_told() -> None:
+    """Not that there is none, which would send the operator to look for another repository."""
+    storage = MemoryStorage()
+    storage.put(layout.sentinel(OTHER), [b"{"])
+    with pytest.raises(CorruptError, match=f"the newest, {OTHER}, for this: "):
+        read_catalog(storage).named("LATEST")
+
+
 def test_backups_of_other_tools_have_no_index() -> None:
     """Which is not an error."""
     assert read_index(stored(BACKUP), BACKUP.name) is None

@@ -22,6 +22,16 @@ def test_the_first_push_claims_the_repository() -> None:
         claim_repository(storage, 12)
 
 
+def test_the_segment_size_is_recorded_with_the_claim() -> None:
+    """Records of early versions lack it, which is no error."""
+    storage = MemoryStorage()
+    claim_repository(storage, 11, 1 << 20)
+    assert claim_repository(storage, 11).wal_segment_size == 1 << 20
+    older = MemoryStorage()
+    older.put(layout.IDENTITY, [b'{"system_identifier": 11}'])
+    assert claim_repository(older, 11, 1 << 20).wal_segment_size is None
+
+
 def test_of_two_clusters_at_once_one_wins() -> None:
     """Both find the repository unclaimed; conditional creation decides."""
     storage = MemoryStorage()

@@ -188,9 +188,53 @@ def test_times_of_the_metadata_serve_where_the_sentinel_has_none() -> None:
     assert backup.finish_time == datetime(2020, 1, 2, 5, tzinfo=UTC)
 
 
-def test_a_delta_backup_names_its_parent() -> None:
-    """It is listed, and refused by name when it is to be restored."""
-    assert parsed(READABLE | {"DeltaFrom": "base_y", "DeltaCount": 1}).delta_from == "base_y"
+DELTA = {"DeltaFrom": "base_y", "DeltaFullName": "base_z", "DeltaLSN": 1, "DeltaCount": 2}
+
+
+def test_a_delta_backup_says_what_it_is_made_on() -> None:
+    """Its parent, the LSN that parent began at, and the full backup at the end."""
+    backup = parsed(READABLE | DELTA)
+    assert (backup.delta_from, backup.delta_full_name) == ("base_y", "base_z")
+    assert (backup.delta_lsn, backup.delta_count) == (Lsn(1), 2)
+
+
+def test_d8_the_lsn_of_a_delta_backup_is_found_under_its_old_name() -> None:
+    """WAL-G itself lost the early versions' `DeltaFromLSN`."""
+    early = {key: value for key, value in DELTA.items() if key != "DeltaLSN"}
+    assert parsed(READABLE | early | {"DeltaFromLSN": 1 << 40}).delta_lsn == Lsn(1 << 40)
+
+
+@pytest.mark.parametrize("lost", DELTA)
+@pytest.mark.parametrize(
+    "put", [{}, {"null": None}, {"empty": ""}], ids=["absent", "null", "empty"]
+)
+def test_half_of_a_delta_is_corrupt(lost: str, put: dict[str, object]) -> None:
+    """Neither a panic, as in WAL-G, nor taken for a full backup."""
+    rest = {key: value for key, value in DELTA.items() if key != lost}
+    rest |= dict.fromkeys([lost], next(iter(put.values()))) if put else {}
+    with pytest.raises(CorruptError, match="base_x describes only half of a delta"):
+        parsed(READABLE | rest)
+
+
+@pytest.mark.parametrize("key", ["DeltaFrom", "DeltaFullName", "DeltaLSN", "DeltaCount"])
+def test_a_delta_of_other_types_is_corrupt(key: str) -> None:
+    """A name is a text, an LSN and a count are integers."""
+    with pytest.raises(CorruptError, match="base_x"):
+        parsed(READABLE | DELTA | {key: [1]})
+
+
+def test_a_full_backup_may_count_no_deltas() -> None:
+    """Null and zero are what is left out otherwise."""
+    backup = parsed(READABLE | {"DeltaCount": 0, "DeltaFrom": None})
+    assert (backup.delta_from, backup.delta_lsn) == (None, None)
+
+
+def test_d1_the_version_and_the_embedded_files_are_seen() -> None:
+    """WAL-G since 3.0.8 reads neither, and so restores deltas as if they were whole."""
+    early = parsed(READABLE | {"Files": {"/base": {}}, "TarFileSets": {}})
+    assert (early.sentinel_version, early.files_embedded) == (0, True)
+    late = parsed(READABLE | {"Version": 2})
+    assert (late.sentinel_version, late.files_embedded) == (2, False)
 
 
 @given(data=st.binary(max_size=100) | st.just(b"[" * 100_000))

@@ -22,6 +22,7 @@ from backup_core.restore.plan import (
     is_on_timeline,
     place_tablespaces,
     target_timeline,
+    wal_goal,
 )
 from tests.support.backups import BACKUP, NOON
 
@@ -202,8 +203,15 @@ class TestTablespaces:
 
     def test_two_in_one_place_are_refused(self) -> None:
         """However the place is written."""
-        with pytest.raises(UsageError, match="tablespaces 16 and 17 cannot both go to /big"):
+        with pytest.raises(UsageError, match="tablespaces 16 and 17 cannot go to /big and /big"):
             check_locations(Path("/data"), place_tablespaces(self.BACKUP, {"16": "/new/../big"}))
+
+    @pytest.mark.parametrize("place", ["/big/inner", "/"])
+    def test_one_within_the_other_is_refused(self, place: str) -> None:
+        """The outer one would not be empty."""
+        placed = place_tablespaces(self.BACKUP, {"16": place})
+        with pytest.raises(UsageError, match="tablespaces 16 and 17 cannot go to"):
+            check_locations(Path("/data"), placed)
 
     def test_places_beside_the_data_directory_are_fine(self) -> None:
         """A common beginning of the names means nothing."""
@@ -239,3 +247,37 @@ class TestDestinations:
         check_destinations([half])
         with pytest.raises(RefusedError, match="3072 MiB free, the restore needs 3136 MiB"):
             check_destinations([half, replace(half, path=Path("/space"))])
+
+
+class TestOffline:
+    """A backup that WAL-E took of a stopped server has no WAL position of its own."""
+
+    OFFLINE = replace(FIRST, origin="wal-e", finish_lsn=FIRST.start_lsn)
+    CATALOG = Catalog(backups=(OFFLINE,), unreadable=(), unfinished=())
+
+    def test_it_is_not_chosen_for_an_lsn(self) -> None:
+        """It might lie on either side."""
+        with pytest.raises(RefusedError, match="no backup ended before"):
+            choose_backup(self.CATALOG, None, RecoveryTarget(lsn=Lsn(1 << 40)))
+
+    @pytest.mark.parametrize("lsn", [1, 1 << 40])
+    def test_it_may_be_named_for_any_lsn(self, lsn: int) -> None:
+        """Its pg_control decides once it is there."""
+        target = RecoveryTarget(lsn=Lsn(lsn))
+        assert choose_backup(self.CATALOG, self.OFFLINE.name, target) is self.OFFLINE
+
+    def test_it_is_on_its_timeline_and_what_came_of_it(self) -> None:
+        """Wherever that was left."""
+        left = TimelineHistory(
+            timeline=2, switches=(TimelineSwitch(timeline=1, end=Lsn(1), reason=""),)
+        )
+        assert is_on_timeline(self.OFFLINE, left)
+        assert is_on_timeline(replace(self.OFFLINE, timeline=2), left)
+        assert not is_on_timeline(replace(self.OFFLINE, timeline=3), left)
+
+    def test_it_tells_nothing_of_how_far_a_time_is(self) -> None:
+        """Another backup's start would."""
+        later = replace(self.OFFLINE, start_lsn=THIRD.start_lsn, start_time=NOON + 5 * HOUR)
+        target = RecoveryTarget(time=NOON + 4 * HOUR)
+        backups = [FIRST, replace(later, finish_lsn=THIRD.start_lsn)]
+        assert wal_goal(FIRST, target, backups, history_of_first()) is None

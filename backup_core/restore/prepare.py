@@ -1,0 +1,225 @@
+"""The plan of a restore: what is read to decide it, and in which order it is decided.
+
+Facts come from `preflight`, decisions from `plan`, `parts` and `layers`. Nothing is written here;
+what comes out is shown by --dry-run and carried out by `fetch`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backup_core.errors import RefusedError
+from backup_core.postgres.recovery import RecoveryTarget
+from backup_core.postgres.timeline import TimelineHistory
+from backup_core.repository import layout, wal_e
+from backup_core.repository.catalog import Catalog, read_catalog
+from backup_core.repository.chain import chain
+from backup_core.repository.index import BackupIndex
+from backup_core.repository.sentinel import Backup
+from backup_core.restore import parts, plan, preflight
+from backup_core.restore.layers import LayerPlan, choose_tars
+from backup_core.restore.minimal_config import CONFIG_FILES
+from backup_core.storage.base import Storage
+
+PROVIDE = "provide them before starting the server, or let --minimal-config write them"
+"""What to do about configuration files that a backup does not hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreRequest:
+    """What the operator asks for; `backup` None means the newest that ended before the target.
+
+    `minimal_config` writes the configuration files that the backup does not hold.
+    """
+
+    data_dir: Path
+    backup: str | None
+    target: RecoveryTarget
+    tablespace_mapping: Mapping[str, str] = field(default_factory=dict)
+    force: bool = False
+    minimal_config: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorePlan:
+    """What the restore will do; sizes in bytes, `rate` in bytes a second of one worker.
+
+    `chain` is the backup and those it is made on, newest first, `parts` the partitions to be read
+    of each, and `layers` what becomes of the files in them, where the backups list those.
+    """
+
+    request: RestoreRequest = field(repr=False)
+    backup: Backup
+    timeline: int
+    tablespaces: tuple[plan.TablespacePlacement, ...]
+    destinations: tuple[plan.Destination, ...]
+    wal: tuple[plan.WalSpan, ...]
+    missing_wal: tuple[plan.WalSpan, ...]
+    segment_size: int
+    system_identifier: int | None
+    chain: tuple[Backup, ...]
+    parts: tuple[tuple[str, ...], ...]
+    stored_size: int
+    restored_size: int
+    rate: float
+    warnings: tuple[str, ...]
+    index: BackupIndex | None = field(repr=False)
+    manifest: bytes | None = field(repr=False)
+    layers: LayerPlan | None = field(repr=False)
+
+    @property
+    def data_dir(self) -> Path:
+        """The directory to restore into."""
+        return self.request.data_dir
+
+
+def plan_restore(storage: Storage, request: RestoreRequest) -> RestorePlan:
+    """Decide everything about the restore without writing a byte.
+
+    Raises RefusedError for each precondition that does not hold (see restore.plan), NotFoundError,
+    CorruptError and StorageError.
+    """
+    if os.geteuid() == 0:
+        raise RefusedError(
+            "a restore as root would make files that the server cannot use",
+            hint="Run as the user that the server runs as: sudo -u postgres pitr backup-fetch ...",
+        )
+    catalog = read_catalog(storage)
+    archive = preflight.read_archive(storage)
+    backup = plan.choose_backup(
+        catalog,
+        request.backup,
+        request.target,
+        reachable=lambda backup: plan.is_on_timeline(
+            backup, _history(storage, archive, backup, request.target)
+        ),
+    )
+    backups = chain(backup, {each.name: each for each in catalog.backups})
+    for older in backups[1:]:
+        history = _history(storage, archive, backup, request.target)
+        plan.check_timeline(older, history)
+    index = preflight.load_index(storage, backup)
+    segment_size = preflight.read_segment_size(storage, archive, index)
+    system_identifier = preflight.read_system_identifier(storage, archive, backup)
+    way = find_way(storage, catalog, archive, backup, request, segment_size)
+    placements = plan.place_tablespaces(backup, request.tablespace_mapping)
+    plan.check_locations(request.data_dir, placements)
+    destinations = preflight.inspect_destinations(request.data_dir, placements, backups, index)
+    plan.check_destinations(destinations)
+    layers = preflight.load_layers(storage, backups, index)
+    stored = [
+        _choose_parts(storage, number, each, index, layers) for number, each in enumerate(backups)
+    ]
+    return RestorePlan(
+        request=request,
+        backup=backup,
+        timeline=way.timeline,
+        tablespaces=placements,
+        destinations=destinations,
+        wal=way.wal,
+        missing_wal=way.missing,
+        segment_size=segment_size,
+        system_identifier=system_identifier,
+        chain=backups,
+        parts=tuple(map(tuple, stored)),
+        stored_size=sum(size for each in stored for size in each.values()),
+        restored_size=sum(item.needed for item in destinations),
+        rate=preflight.measure_rate(storage, next(iter(stored[0]))),
+        warnings=tuple(_warnings(request, backup, index, layers, stored[0])),
+        index=index,
+        manifest=preflight.load_manifest(storage, backup) if index else None,
+        layers=layers,
+    )
+
+
+def _choose_parts(
+    storage: Storage,
+    number: int,
+    backup: Backup,
+    index: BackupIndex | None,
+    layers: LayerPlan | None,
+) -> dict[str, int]:
+    """Keys and stored sizes of the partitions of one backup of a chain that must be read."""
+    stored = parts.choose_parts(preflight.list_partitions(storage, backup), backup, index)
+    if layers is None:
+        return stored
+    folder = layout.partitions(backup.name)
+    names = choose_tars(layers, number, [key.removeprefix(folder) for key in stored])
+    return {folder + name: stored[folder + name] for name in names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """The WAL from a backup to the target."""
+
+    timeline: int
+    wal: tuple[plan.WalSpan, ...] = ()
+    missing: tuple[plan.WalSpan, ...] = ()
+
+
+def _history(
+    storage: Storage, archive: preflight.Archive, backup: Backup, target: RecoveryTarget
+) -> TimelineHistory:
+    latest = archive.latest_from(backup.timeline)
+    timeline = plan.target_timeline(target, backup, latest, archive.timelines)
+    return preflight.load_history(storage, timeline)
+
+
+def find_way(
+    storage: Storage,
+    catalog: Catalog,
+    archive: preflight.Archive,
+    backup: Backup,
+    request: RestoreRequest,
+    segment_size: int,
+) -> _Way:
+    """Look for the WAL; raises RefusedError if some is missing, unless that is forced.
+
+    Where a backup starts that WAL-E took offline, only its pg_control tells: it is asked then.
+    """
+    history = _history(storage, archive, backup, request.target)
+    if wal_e.is_offline(backup):
+        return _Way(timeline=history.timeline)
+    plan.check_timeline(backup, history)
+    goal = plan.wal_goal(backup, request.target, catalog.backups, history)
+    wal = plan.wal_spans(backup, history, goal, archive.highest(segment_size), segment_size)
+    missing = plan.missing_wal(wal, archive.numbers(segment_size))
+    if not request.force:
+        plan.check_wal(backup, missing, segment_size)
+    return _Way(timeline=history.timeline, wal=wal, missing=missing)
+
+
+def _warnings(
+    request: RestoreRequest,
+    backup: Backup,
+    index: BackupIndex | None,
+    layers: LayerPlan | None,
+    stored: Mapping[str, int],
+) -> Iterator[str]:
+    if index is None:
+        yield f"{backup.name} has no digests: its files cannot be verified"
+    elif not request.minimal_config and not any(f.path == "postgresql.conf" for f in index.files):
+        yield (
+            "the backup holds no postgresql.conf: the cluster kept its configuration elsewhere "
+            "(Debian: /etc/postgresql), provide it before starting the server"
+        )
+    if backup.origin == wal_e.ORIGIN:
+        yield from _warnings_of_wal_e(request, backup)
+    elif not parts.has_control(stored):
+        yield f"{backup.name} has no partition for pg_control: it must be among its other files"
+    corrupt = backup.corrupt_pages or (layers.corrupt_pages if layers else 0)
+    if corrupt:
+        yield f"{backup.name} holds {corrupt} pages whose checksums failed when it was taken"
+
+
+def _warnings_of_wal_e(request: RestoreRequest, backup: Backup) -> Iterator[str]:
+    if not request.minimal_config:
+        yield f"WAL-E stores no {', '.join(CONFIG_FILES)}: {PROVIDE}"
+    if wal_e.is_offline(backup):
+        yield (
+            f"{backup.name} was taken while no server ran: where its WAL begins is known only once "
+            "it is extracted, and is checked then"
+        )
