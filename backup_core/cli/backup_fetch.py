@@ -1,9 +1,10 @@
 """Restore a base backup into an empty directory and set up recovery to a moment.
 
 Without a name, the newest backup that ended before the target is taken. Exit codes: 0 restored; 2
-the arguments make no sense; 3 refused before the first byte was written; 5 no such backup; 6 the
-stored backup is damaged; 7 the repository cannot be reached; 1 a file could not be written. After
-a failure that came later than the plan, the directory holds no pg_control and cannot be started.
+the arguments make no sense; 3 refused, before the first byte was written but for what only the
+backup's pg_control tells; 5 no such backup; 6 the stored backup is damaged; 7 the repository cannot
+be reached; 1 a file could not be written. After a failure that came later than the plan, the
+directory holds no pg_control and cannot be started.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from backup_core import log
 from backup_core.cli.options import add_common, load_settings, open_repository
 from backup_core.cli.output import duration, moment, reporter, size
 from backup_core.cli.restore_plan import print_plan
-from backup_core.config import Loaded
+from backup_core.config import Loaded, stores
 from backup_core.errors import UsageError
 from backup_core.postgres.lsn import Lsn
 from backup_core.postgres.recovery import (
@@ -27,9 +28,11 @@ from backup_core.postgres.recovery import (
     recovery_files,
     restore_command,
 )
-from backup_core.restore.fetch import RestorePlan, RestoreRequest, carry_out, plan_restore
+from backup_core.restore.fetch import carry_out
+from backup_core.restore.prepare import RestorePlan, RestoreRequest, plan_restore
 
 _KEEPS_TARGET = 13
+_NOT_IN_A_COMMAND = ("s3_", "gcs_", "age_", "libsodium_", "pgp_", "gpg_", "key_command")
 
 
 _UTC = re.compile(r"\s*(UTC|GMT|Z)$")  # as the server's log writes it
@@ -77,7 +80,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--workers", metavar="N", help="restore this many parts at once")
     where.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     where.add_argument(
-        "--force", action="store_true", help="go on although WAL is missing on the way"
+        "--force",
+        action="store_true",
+        help="go on although WAL is missing on the way, or bytes of a WAL-E backup",
+    )
+    where.add_argument(
+        "--minimal-config",
+        action="store_true",
+        help="write postgresql.conf, pg_hba.conf and pg_ident.conf where the backup holds none",
     )
     add_common(parser)
 
@@ -98,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
             target=target,
             tablespace_mapping=_mapping(args.tablespace_mapping),
             force=args.force,
+            minimal_config=args.minimal_config,
         ),
     )
     recovery = None if args.no_recovery_config else _recovery(args, loaded, planned, target)
@@ -113,12 +124,18 @@ def run(args: argparse.Namespace) -> int:
     with reporter(logger) as report:
         report.total(planned.restored_size)
         carry_out(
-            storage, planned, recovery, workers=workers, advance=report.advance, step=report.step
+            storage,
+            planned,
+            recovery,
+            workers=workers,
+            advance=report.advance,
+            step=report.step,
+            warn=lambda warning: log.event(logger, log.WARNING, warning),
         )
     log.event(
         logger,
         log.INFO,
-        "restored; start the server to begin recovery",
+        _next_step(recovery is not None),
         action="fetch-backup",
         name=planned.backup.name,
         prefix=loaded.settings.repository,
@@ -129,6 +146,16 @@ def run(args: argparse.Namespace) -> int:
         state="complete",
     )
     return 0
+
+
+def _next_step(configured: bool) -> str:
+    """What to do now: a server that is started without recovery settings asks to be corrupted."""
+    if configured:
+        return "restored; start the server to begin recovery"
+    return (
+        "restored without recovery settings; before you start the server, set restore_command and "
+        "make recovery.signal (until 11: recovery.conf), and never remove backup_label"
+    )
 
 
 def _target(args: argparse.Namespace) -> RecoveryTarget:
@@ -211,11 +238,13 @@ def _restore_command(
 
 
 def _warn_of_environment(args: argparse.Namespace, loaded: Loaded) -> None:
-    """Tell of settings of the store that wal-fetch will lack: they must not be in a command."""
+    """Tell of settings of store and keys that wal-fetch will lack: no command may have them."""
     names = [
         origin.removeprefix("environment ")
         for name, origin in loaded.origins.items()
-        if name.startswith(("s3_", "gcs_")) and origin.startswith("environment ")
+        if name.startswith(_NOT_IN_A_COMMAND)
+        and stores.concerns(name, stores.scheme(loaded.settings.repository))
+        and origin.startswith("environment ")
     ]
     if names and args.envdir is None:
         log.event(

@@ -14,6 +14,7 @@ from backup_core.cli.options import add_common, load_settings, open_repository
 from backup_core.cli.output import duration, size, table
 from backup_core.repository.catalog import Catalog, read_catalog
 from backup_core.repository.sentinel import Backup
+from backup_core.repository.wal_e import is_offline
 
 UNREADABLE = 6
 _RIGHT = [3, 5, 6, 7]
@@ -73,7 +74,7 @@ def _row(backup: Backup) -> list[str]:
         f"{backup.start_time.astimezone():%Y-%m-%d %H:%M:%S}",
         _finished(backup),
         duration(backup.finish_time - backup.start_time),
-        f"{backup.start_lsn}..{backup.finish_lsn}",
+        lsn_range(backup, ".."),
         size(backup.compressed_size),
         size(backup.uncompressed_size),
         f"{ratio:.1f}",
@@ -82,6 +83,13 @@ def _row(backup: Backup) -> list[str]:
         "yes" if backup.permanent else "no",
         state(backup),
     ]
+
+
+def lsn_range(backup: Backup, between: str) -> str:
+    """Both LSNs of a backup, of which one that WAL-E took offline has none."""
+    if is_offline(backup):
+        return "unknown"
+    return f"{backup.start_lsn}{between}{backup.finish_lsn}"
 
 
 def _finished(backup: Backup) -> str:
@@ -94,9 +102,9 @@ def _finished(backup: Backup) -> str:
 def _between(one: Backup, two: Backup) -> Iterator[str]:
     """What an operator reads from the distance between two backups."""
     passed = two.start_time - one.start_time
-    if one.system_identifier != two.system_identifier:
+    if two.system_identifier not in (None, one.system_identifier or two.system_identifier):
         yield "  | another cluster from here on: the system identifier changed"
-    elif two.start_lsn >= one.start_lsn:
+    elif two.start_lsn >= one.start_lsn and not (is_offline(one) or is_offline(two)):
         yield f"  | {size(two.start_lsn - one.start_lsn)} of WAL in {duration(passed)}"
     days = missing_days(one.finish_time.date(), two.finish_time.date())
     if days:

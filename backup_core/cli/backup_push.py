@@ -38,6 +38,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="give the backup up if a page fails its checksum",
     )
     parser.add_argument("--workers", metavar="N", help="read and upload this many parts at once")
+    parser.add_argument(
+        "--compat",
+        metavar="TOOL",
+        help="wal-g: leave the list of files in plain where the backup is encrypted",
+    )
     parser.add_argument("--archive-timeout", metavar="TIME", help="wait this long for WAL")
     add_common(parser)
 
@@ -51,8 +56,12 @@ def run(args: argparse.Namespace) -> int:
         upload_disk_concurrency=args.workers,
         archive_timeout=args.archive_timeout,
         sentinel_user_data=args.add_user_data,
+        compat=args.compat,
     ).settings
     logger = log.get("backup-push")
+    if settings.encryption != "none" and settings.compat == "wal-g":
+        message = "files_metadata.json is stored in plain for wal-g: it names the cluster's files"
+        log.event(logger, log.WARNING, message)
     storage = open_repository(settings)
     with connect() as server, reporter(logger) as report:
         progress = Progress(
@@ -78,6 +87,7 @@ def _options(settings: Settings, *, permanent: bool) -> PushOptions:
         stop_timeout=settings.stop_backup_timeout,
         alive_interval=settings.alive_check_interval,
         permanent=permanent,
+        list_files=settings.encryption == "none" or settings.compat == "wal-g",
         user_data=json.loads(settings.sentinel_user_data) if settings.sentinel_user_data else None,
     )
 

@@ -4,7 +4,8 @@ FROM and TO are URLs of repositories. Without options the latest backup is copie
 from its start to its finish. An interrupted copy is continued by giving the same command again.
 Exit codes: 0 copied, or with --dry-run: it could be; 3 refused: WAL is missing on the way, or the
 target is another cluster's or holds something else under one of the keys; 5 no such backup; 6 what
-was read is damaged; 7 a repository cannot be reached; others in docs/exit-codes.md.
+was read is damaged; 7 a repository cannot be reached; 9 an object is plain and must not be, or its
+key is needed; others in docs/exit-codes.md.
 """
 
 from __future__ import annotations
@@ -63,11 +64,13 @@ def run(args: argparse.Namespace) -> int:
             hint="Write pitr copy FROM TO.",
         )
     source_url, args.repository = map(repository_url, (args.source, args.target))
-    # settled for the target, so that a setting which asks for encryption holds for what is written
     settings = load_settings(args, download_concurrency=args.workers).settings
     source = open_repository(_source_settings(args, settings, source_url))
     target = open_repository(settings)
     logger = log.get("copy")
+    if settings.encryption != "none":
+        message = "objects are copied as they are: what is plain in FROM is plain in TO"
+        log.event(logger, log.WARNING, message)
     request = CopyRequest(
         backups=tuple(args.backup or ["LATEST"]),
         everything=args.all,

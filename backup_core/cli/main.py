@@ -36,7 +36,16 @@ COMMANDS = {
     "backup-fetch": Command(module="backup_fetch", summary="restore a base backup to a moment"),
     "copy": Command(module="copy", summary="copy backups and WAL to another repository"),
     "st": Command(module="st", summary="look at, move and check single objects of the store"),
+    "keys": Command(module="keys", summary="list which objects need which key"),
+    "rewrap": Command(module="rewrap", summary="encrypt what is stored for other age keys"),
     "config": Command(module="config", summary="show every setting and where it comes from"),
+    "compat": Command(module="compat", summary="take the command line of wal-e or wal-g"),
+}
+TOOLS = ("wal-e", "wal-g")
+"""Names under which pitr, called by a link, takes that tool's command line."""
+_HIDDEN = {
+    "wal-e backup-list": Command(module="compat_list_wal_e", summary=""),
+    "wal-g backup-list": Command(module="compat_list_wal_g", summary=""),
 }
 
 
@@ -47,28 +56,41 @@ class TerminatedError(BaseException):
 def program() -> None:
     """Run as the installed command; ending without the interpreter's own tidying saves 8 ms."""
     code = main()
-    if sys.stderr is not None:
-        with suppress(OSError):
-            sys.stderr.flush()
+    gpg = sys.modules.get("backup_core.stream.encrypt.gpg")
+    if gpg is not None:
+        gpg.remove_homes()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with suppress(OSError):
+                stream.flush()
     os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (docs/exit-codes.md)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    called = sys.argv[0].rpartition("/")[2] if argv is None else ""
+    if called in TOOLS:
+        arguments = ["compat", called, *arguments]
     name = arguments[0] if arguments else ""
     command = COMMANDS.get(name)
     if command is None:
         return _without_command(name)
-    return _run(name, command, arguments[1:])
+    return _run(name, command, arguments[1:], who=f"pitr {name}")
 
 
-def _run(name: str, command: Command, arguments: list[str]) -> int:
+def run_for(tool: str, name: str, arguments: Sequence[str]) -> int:
+    """Run one of our commands for a call of another tool; return its exit code."""
+    command = _HIDDEN.get(f"{tool} {name}") or COMMANDS[name]
+    return _run(name, command, list(arguments), who=f"{tool} {name}")
+
+
+def _run(name: str, command: Command, arguments: list[str], *, who: str) -> int:
     module: ModuleType | None = None
     signal.signal(signal.SIGTERM, _terminate)
     try:
         module = import_module(f"backup_core.cli.{command.module}")
-        parser = Parser(prog=f"pitr {name}", description=module.__doc__)
+        parser = Parser(prog=who, description=module.__doc__)
         module.configure(parser)
         args = parser.parse_args(arguments)
         args.command = name
@@ -78,8 +100,9 @@ def _run(name: str, command: Command, arguments: list[str]) -> int:
     except SystemExit as exit_:  # argparse, after --help
         return int(exit_.code or 0)
     except BaseException as error:
-        report_error(f"pitr {name}", error)
-        return _failure_code(name, module, error)
+        report_error(who, error)
+        words = [name, *arguments] if name == "compat" else [name]
+        return _failure_code(module, error, otherwise=_code_for_any(words, error))
 
 
 def _flush_output() -> None:
@@ -94,13 +117,18 @@ def _flush_output() -> None:
         raise PitrError(f"cannot write the output: {error.strerror}") from None
 
 
-def _failure_code(name: str, module: ModuleType | None, error: BaseException) -> int:
+def _failure_code(module: ModuleType | None, error: BaseException, *, otherwise: int) -> int:
+    """The command's own code; `otherwise` if it has none, or could not even be imported."""
     own = getattr(module, "failure_code", None)
-    if own is not None:
-        return int(own(error))
-    if name == "wal-fetch":
+    return otherwise if own is None else int(own(error))
+
+
+def _code_for_any(words: Sequence[str], error: BaseException) -> int:
+    """What the server may see: never the end of the archive, never the end of its archiver."""
+    if "wal-fetch" in words:
         return 200
-    return exit_code(error)
+    code = exit_code(error)
+    return min(code, 125) if "wal-push" in words else code
 
 
 def exit_code(error: BaseException) -> int:

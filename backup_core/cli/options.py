@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -42,24 +43,41 @@ def load_settings(args: argparse.Namespace, **flags: str | None) -> Loaded:
 
     `flags` are the command's own options, by setting; None where not given.
     """
+    exposed: list[str] = []
     if args.envdir is not None:
-        from backup_core.config import envdir
+        from backup_core.config import envdir, exposure
 
-        # for libpq and the stores' chains of credentials too, as the program envdir does it
-        variables = envdir.read(args.envdir, os.environ)
-        os.environ.clear()
-        os.environ.update(variables)
+        replace_environment(envdir.read(args.envdir, os.environ))
+        exposed = exposure.of_envdir(args.envdir, os.environ)
     common = {name: getattr(args, name) for name in ("repository", "log_level", "log_format")}
     loaded = load(flags=common | flags, environ=os.environ, config_file=args.config)
     log.configure(loaded.settings.log_level, loaded.settings.log_format, sys.stderr)
     logger = log.get(args.command)
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *exposed):
         log.event(logger, log.WARNING, warning)
     return loaded
 
 
+def environment() -> Mapping[str, str]:
+    """The variables of this process, as they are now."""
+    return dict(os.environ)
+
+
+def replace_environment(variables: Mapping[str, str]) -> None:
+    """Run on with these variables; libpq and the stores' chains of credentials see them too."""
+    os.environ.clear()
+    os.environ.update(variables)
+
+
 def open_repository(settings: Settings) -> Storage:
-    """Open the repository that the settings name."""
+    """Open the repository that the settings name; the caller sees what is encrypted as plain."""
+    from backup_core.config.keyring import seal_storage
+
+    return seal_storage(open_bare(settings), settings)
+
+
+def open_bare(settings: Settings) -> Storage:
+    """Open the repository as it is stored: for looking at it and for moving it."""
     from backup_core.storage.registry import open_storage
 
     if settings.repository.startswith("file:"):

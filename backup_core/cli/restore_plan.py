@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from backup_core.cli.backup_list import lsn_range
 from backup_core.cli.output import duration, moment, size
 from backup_core.postgres.recovery import RecoveryConfig
 from backup_core.postgres.wal import segment_name
-from backup_core.restore.fetch import RestorePlan
 from backup_core.restore.plan import WalSpan
+from backup_core.restore.prepare import RestorePlan
 
 
 def print_plan(planned: RestorePlan, recovery: RecoveryConfig | None, *, workers: int) -> None:
@@ -17,10 +18,11 @@ def print_plan(planned: RestorePlan, recovery: RecoveryConfig | None, *, workers
     lines = [
         f"backup      {backup.name}",
         f"            taken {moment(backup.start_time)} to {moment(backup.finish_time)}",
-        f"            WAL {backup.start_lsn} to {backup.finish_lsn}, timeline {backup.timeline}",
+        f"            WAL {lsn_range(backup, ' to ')}, timeline {backup.timeline}",
+        *(f"made on     {each.name}" for each in planned.chain[1:]),
         f"timeline    {planned.timeline}",
         *_destinations(planned),
-        f"to fetch    {size(planned.stored_size)} in {len(planned.parts)} partitions",
+        f"to fetch    {size(planned.stored_size)} in {_parts(planned)} partitions",
         f"            about {_estimate(planned, workers)} with {workers} workers",
         *_wal(planned),
         *_recovery(recovery),
@@ -37,10 +39,14 @@ def _destinations(planned: RestorePlan) -> list[str]:
     ]
 
 
+def _parts(planned: RestorePlan) -> int:
+    return sum(map(len, planned.parts))
+
+
 def _estimate(planned: RestorePlan, workers: int) -> str:
     if not planned.rate:
         return "an unknown time"
-    usable = max(1, min(workers, len(planned.parts)))
+    usable = max(1, min(workers, _parts(planned)))
     return duration(timedelta(seconds=planned.restored_size / planned.rate / usable + 1))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backup_core.cli import st_check, st_files, st_list, st_remove
-from backup_core.cli.options import add_common, load_settings, open_repository
+from backup_core.cli.options import add_common, load_settings, open_bare, open_repository
 from backup_core.config import Settings
 from backup_core.storage.base import Storage
 
@@ -53,23 +53,41 @@ def _add_looking(add: Callable[[str, Action, str], argparse.ArgumentParser]) -> 
     stat.add_argument("key", metavar="KEY")
     cat = add("cat", st_files.cat, "write an object to standard output")
     cat.add_argument("key", metavar="KEY")
-    cat.add_argument("--decompress", action="store_true", help="decode it by its extension")
+    cat.add_argument("--decrypt", action="store_true", help="decrypt it")
+    cat.add_argument(
+        "--decompress", action="store_true", help="decrypt it and decode it by its extension"
+    )
 
 
 def _add_moving(add: Callable[[str, Action, str], argparse.ArgumentParser]) -> None:
-    get = add("get", st_files.get, "fetch an object into a file, decoded by its extension")
+    get = add("get", st_files.get, "fetch an object into a file, decrypted and decoded")
     get.add_argument("key", metavar="KEY")
     get.add_argument("destination", metavar="DEST", type=Path, help="a new file, or a directory")
-    get.add_argument("--no-decompress", action="store_true", help="fetch the bytes as stored")
-    put = add("put", st_files.put, "store a file, compressed with the codec in force")
+    get.add_argument("--no-decompress", action="store_true", help="only decrypt it")
+    get.add_argument("--no-decrypt", action="store_true", help="fetch the bytes as stored")
+    put = add("put", st_files.put, "store a file, compressed and encrypted as is in force")
     put.add_argument("file", metavar="FILE", help="the file; - is standard input")
     put.add_argument("key", metavar="KEY", help="without the codec's extension, which is added")
     put.add_argument("-f", "--force", action="store_true", help="replace an object that is there")
-    put.add_argument("--no-compress", action="store_true", help="store the bytes as they are")
+    put.add_argument("--no-compress", action="store_true", help="do not compress it")
+    put.add_argument("--no-encrypt", action="store_true", help="do not encrypt it")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do one action."""
     settings = load_settings(args).settings
     work: Action = args.work
-    return work(open_repository(settings), settings, args)
+    opened = open_repository if _sees_content(args) else open_bare
+    return work(opened(settings), settings, args)
+
+
+def _sees_content(args: argparse.Namespace) -> bool:
+    """Whether the action is about what objects hold, and not about what is stored."""
+    match args.action:
+        case "cat":
+            return bool(args.decrypt or args.decompress)
+        case "get":
+            return not args.no_decrypt
+        case "put":
+            return not args.no_encrypt
+    return False

@@ -23,6 +23,7 @@ from backup_core.errors import (
     UsageError,
 )
 from backup_core.repository import layout
+from backup_core.repository.sealed import is_confidential
 from backup_core.storage.base import Storage
 from backup_core.stream.chunks import CHUNK_SIZE
 from backup_core.stream.compress import EXTENSIONS, decode, encode
@@ -66,7 +67,7 @@ def is_text(beginning: bytes) -> bool:
 def get(storage: Storage, settings: Settings, args: argparse.Namespace) -> int:
     """Fetch an object into a file that does not exist yet; it appears whole or not at all."""
     del settings
-    decoded = not args.no_decompress
+    decoded = not (args.no_decompress or args.no_decrypt)
     destination: Path = args.destination
     try:
         if destination.is_dir():
@@ -121,10 +122,25 @@ def _write_new(destination: Path, chunks: Iterator[bytes]) -> int:
         temporary.unlink(missing_ok=True)
 
 
+def _check_encrypted(key: str, settings: Settings) -> None:
+    """Say that a key outside of WAL and backups is stored as it is, or refuse that."""
+    if settings.encryption == "none" or is_confidential(key):
+        return
+    if settings.require_encryption:
+        raise RefusedError(
+            f"{key} would be stored in plain text: only WAL and backups are encrypted",
+            hint="Encrypt it yourself, or unset PITR_REQUIRE_ENCRYPTION for this command.",
+        )
+    message = f"{key} is stored in plain text: only WAL and backups are encrypted"
+    log.event(log.get("st"), log.WARNING, message, action="put")
+
+
 def put(storage: Storage, settings: Settings, args: argparse.Namespace) -> int:
     """Store a file or standard input; what is there already stays unless --force is given."""
     method = "none" if args.no_compress else settings.compression_method
     key = _stored_key(args.key, EXTENSIONS[method], compress=not args.no_compress)
+    if not args.no_encrypt:
+        _check_encrypted(key, settings)
     if args.force:
         _warn_of_replacing(storage, key)
     if key.startswith((layout.WAL, layout.BACKUPS)):

@@ -1,6 +1,6 @@
 """Archive one WAL file; for archive_command = 'pitr wal-push %p'.
 
-Exit codes: 0 the file is archived durably; 1 to 8 it is not and PostgreSQL tries again. Never above
+Exit codes: 0 the file is archived durably; 1 to 9 it is not and PostgreSQL tries again. Never above
 125, which would end the archiver process uncounted.
 """
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 import argparse
 import json
 
+from backup_core import log
 from backup_core.cli.options import add_common, load_settings, open_repository
 from backup_core.cli.output import moment, size, table
+from backup_core.errors import MissingKeyError
 from backup_core.postgres.timeline import TimelineHistory
 from backup_core.postgres.wal import WalKind, segment_name
 from backup_core.repository.wal_archive import (
     WalObject,
     WalRange,
+    archived_segment_size,
     first_objects,
     list_wal,
-    read_header,
     read_history,
     some_segment,
 )
@@ -37,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     storage = open_repository(load_settings(args).settings)
     firsts = list(first_objects(storage))
     segment = some_segment(storage, firsts)
-    segment_size = read_header(storage, segment).segment_size if segment else 0
+    segment_size = archived_segment_size(storage, segment) or 0
     found = timelines(list_wal(storage), _histories(storage, firsts), segment_size or 1)
     if args.json:
         print(json.dumps(_document(found, segment_size), indent=2))
@@ -49,8 +51,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _histories(storage: Storage, objects: list[WalObject]) -> dict[int, TimelineHistory]:
+    """What the history files say; nothing where a host has only public keys."""
     numbers = {item.wal.timeline for item in objects if item.wal.kind is WalKind.HISTORY}
-    return {number: read_history(storage, number) for number in sorted(numbers)}
+    try:
+        return {number: read_history(storage, number) for number in sorted(numbers)}
+    except MissingKeyError as error:
+        message = f"timelines are shown without their parents: {error.message}"
+        log.event(log.get("wal-show"), log.WARNING, message)
+        return {}
 
 
 def _names(run: WalRange, segment_size: int) -> tuple[str, str]:

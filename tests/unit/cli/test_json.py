@@ -12,7 +12,7 @@ from backup_core.postgres.lsn import Lsn
 from backup_core.repository import layout
 from backup_core.repository.sentinel import Backup, Tablespace, render_metadata, render_sentinel
 from tests.support.fixtures import Pitr
-from tests.support.segments import BACKUP_HISTORY, FIRST, HISTORY, THIRD, segment, wal_file
+from tests.support.segments import BACKUP_HISTORY, FIRST, HISTORY, SECOND, THIRD, segment, wal_file
 
 PAGE = Path(__file__).parents[3] / "docs/json.md"
 ROW = re.compile(r"\| `([^`]+)` \| ([a-z ]+) \| \S")
@@ -92,7 +92,8 @@ def repository(tmp_path: Path) -> Path:
     directory = tmp_path / "repository"
     space = Tablespace(oid=16389, location="/srv/fast")
     one = backup(FULL, tablespaces=(space,), user_data="nightly")
-    delta = json.loads(render_sentinel(backup(DELTA))) | {"DeltaFrom": FULL}
+    chain = {"DeltaFrom": FULL, "DeltaFullName": FULL, "DeltaLSN": 1, "DeltaCount": 1}
+    delta = json.loads(render_sentinel(backup(DELTA))) | chain
     stored(directory, layout.sentinel(FULL), render_sentinel(one))
     stored(directory, layout.metadata(FULL), render_metadata(one))
     stored(directory, layout.sentinel(DELTA), json.dumps(delta).encode())
@@ -123,6 +124,15 @@ def test_wal_show_prints_the_documented_keys(repository: Path, tmp_path: Path, p
     ).items():
         seen[key] |= types
     assert matches(seen, documented("wal-show")), seen
+
+
+def test_keys_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
+    """For plain objects, and for one of OpenPGP: whether gpg has its key, only gpg knows."""
+    session_key = bytes([0x84, 0x5E, 3]) + bytes(range(8)) + bytes([18]) + bytes(84)
+    stored(repository, f"wal_005/{SECOND}.zst", session_key)
+    env = {"PITR_GPG_KEY_ID": "0001020304050607"}
+    seen = printed(pitr("keys", "--json", "--repository", repository, env=env).stdout)
+    assert matches(seen, documented("keys")), seen
 
 
 def test_standard_output_is_json_alone(repository: Path, pitr: Pitr) -> None:

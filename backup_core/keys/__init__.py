@@ -1,0 +1,1 @@
+"""The verbs keys and rewrap: who can decrypt what a repository holds."""
