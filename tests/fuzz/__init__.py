@@ -1,0 +1,1 @@
+"""What others wrote is untrusted: parsers under a coverage-guided fuzzer."""
