@@ -75,7 +75,7 @@ def test_a_repository_that_is_no_directory(site: Site, command: str, place: str)
         ("WALG_FILE_PREFIX", "ftp://host/path"),
         ("PITR_REPOSITORY", "file://host/path"),
         ("WALG_S3_PREFIX", "s3://bucket/path"),
-        ("WALG_COMPRESSION_METHOD", "lz4"),
+        ("WALG_COMPRESSION_METHOD", "zip"),
         ("WALG_ZSTD_LEVEL", "99"),
         ("WALG_LIBSODIUM_KEY", "secret"),
         ("PITR_CONFIG", "/nowhere/pitr.toml"),

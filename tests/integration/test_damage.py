@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from backup_core.stream.encrypt.age import format_identity, format_recipient
 from tests.support.commands import complaint
 from tests.support.segments import FIRST, SECOND, segment, wal_file
 from tests.support.site import Site
+from tests.unit.stream.encrypt.keys import IDENTITY as IDENTITY_KEY
+from tests.unit.stream.encrypt.keys import RECIPIENT
 
 CORRUPT, STOP = 6, 200
 IDENTITY = "pitr/identity.json"
@@ -112,6 +115,26 @@ def test_a_damaged_manifest_stops_the_restore_in_the_plan(
     damage(site.repository / "basebackups_005" / name / "backup_manifest")
     assert "manifest is" in fails(site, CORRUPT, "backup-fetch", site.base / "new", name)
     assert not (site.base / "new").exists()
+
+
+def test_a_partition_is_missed_even_where_nothing_lists_the_files(site: Site) -> None:
+    """An encrypted backup has its index alone for that; without it the sizes have to add up."""
+    cluster = site.cluster()
+    keys = {
+        "PITR_AGE_RECIPIENTS": format_recipient(RECIPIENT),
+        "PITR_AGE_IDENTITY": format_identity(IDENTITY_KEY),
+    }
+    site.run("backup-push", env=cluster.environ | keys | {"PITR_TAR_SIZE_THRESHOLD": "2MB"})
+    cluster.stop()
+    [name] = site.backups()
+    folder = site.repository / "basebackups_005" / name
+    (folder / "index.json.zst").unlink()
+    site.run("backup-fetch", site.base / "whole", name, env=keys)
+    next(folder.glob("tar_partitions/part_*")).unlink()
+    done = site.run("backup-fetch", site.base / "half", name, env=keys, check=False)
+    assert done.returncode == CORRUPT, done.stderr
+    assert "a partition may be missing" in complaint(done).lower()
+    assert not (site.base / "half" / "global" / "pg_control").exists()
 
 
 @pytest.mark.parametrize("damage", [garble, rename_keys, cut])

@@ -205,11 +205,11 @@ def test_a_mistake_in_the_command_never_ends_recovery(
     complaint(done)
 
 
-@pytest.mark.parametrize("name", ["WALG_LIBSODIUM_KEY", "WALE_GPG_KEY_ID", "WALG_ENCRYPTION_KYE"])
+@pytest.mark.parametrize("name", ["WALG_LIBSODIUM_KEY", "WALG_CSE_KMS_ID", "WALG_ENCRYPTION_KYE"])
 def test_unknown_encryption_settings_never_end_recovery(
     site: Site, data_dir: Path, archive: Path, name: str
 ) -> None:
-    """What asks for encryption that this build lacks is an error, not something to pass over."""
+    """What asks for encryption and cannot have it is an error, not something to pass over."""
     assert name in fetch(site, SECOND, TROUBLE, **{name: "x"})
 
 

@@ -1,4 +1,4 @@
-"""Directories may have any name: no quoting is left to chance between shell, server and pitr."""
+"""Any name and any encoding: nothing is left to chance between shell, server and pitr."""
 
 from dataclasses import replace
 from shlex import quote
@@ -42,6 +42,18 @@ def test_tablespaces_with_odd_names_make_no_difference(site: Site) -> None:
     assert restored.scalar("SELECT count(*) FROM t") == 1000
     location = "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'space'"
     assert restored.scalar(location) == str(new)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_the_encoding_of_a_cluster_makes_no_difference(site: Site, encoding: str) -> None:
+    """Also without one, which is what initdb makes where no locale is set."""
+    cluster = site.cluster(encoding=encoding)
+    cluster.sql("CREATE TABLE t AS SELECT generate_series(1, 1000) AS n")
+    site.backup(cluster)
+    cluster.kill()
+    restored = site.restore("LATEST")
+    promoted(restored)
+    assert restored.scalar("SELECT count(*) FROM t") == 1000
 
 
 def command_for(site: Site) -> str:

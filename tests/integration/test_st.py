@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -282,3 +283,54 @@ def test_mistakes_have_their_exit_codes(stocked: Site, args: list[str], code: in
     before = stored_files(stocked.base)
     failed(stocked, code, *args)
     assert stored_files(stocked.base) == before
+
+
+class TestEncrypted:
+    """What the repository encrypts, seen as stored and as it was."""
+
+    ENV: ClassVar = {"WALG_LIBSODIUM_KEY": "a key of at least 25 characters"}
+
+    @pytest.fixture
+    def sealed(self, site: Site) -> Site:
+        """A repository with an encrypted segment."""
+        site.run("wal-push", wal_file(site.base, FIRST, segment()), env=self.ENV)
+        return site
+
+    def test_get_gives_the_file_as_it_was(self, sealed: Site) -> None:
+        """Decrypted and decoded, unless told otherwise, one after the other."""
+        for name, flags in {
+            "file": (),
+            "zst": ("--no-decompress",),
+            "raw": ("--no-decrypt",),
+        }.items():
+            sealed.run("st", "get", *flags, WAL_KEY, sealed.base / name, env=self.ENV)
+        assert (sealed.base / "file").read_bytes() == segment()
+        assert (sealed.base / "zst").read_bytes().startswith(b"\x28\xb5\x2f\xfd")
+        assert (sealed.base / "raw").read_bytes() == (sealed.repository / WAL_KEY).read_bytes()
+
+    def test_put_encrypts_what_is_confidential(self, sealed: Site) -> None:
+        """An object that was fetched as stored goes back as it is."""
+        (sealed.base / "note").write_bytes(segment())
+        sealed.run("st", "put", sealed.base / "note", "wal_005/note", env=self.ENV)
+        assert not (sealed.repository / "wal_005/note.zst").read_bytes().startswith(b"\x28\xb5")
+        raw = ("st", "get", "--no-decrypt", WAL_KEY, sealed.base / "raw")
+        sealed.run(*raw, env=self.ENV)
+        back = ("--no-encrypt", "--no-compress", sealed.base / "raw", "wal_005/back.zst")
+        sealed.run("st", "put", *back, env=self.ENV)
+        stored = (sealed.repository / "wal_005/back.zst").read_bytes()
+        assert stored == (sealed.repository / WAL_KEY).read_bytes()
+
+    def test_put_says_what_is_stored_in_plain_text(self, sealed: Site) -> None:
+        """Outside of WAL and backups nothing is encrypted, and that can be refused."""
+        (sealed.base / "note").write_text("secret")
+        done = sealed.run("st", "put", sealed.base / "note", "notes/a", env=self.ENV)
+        assert "notes/a.zst is stored in plain text" in done.stderr
+        strict = self.ENV | {"PITR_REQUIRE_ENCRYPTION": "true"}
+        done = sealed.run("st", "put", sealed.base / "note", "notes/b", env=strict, check=False)
+        assert done.returncode == 3
+        assert not list((sealed.repository / "notes").glob("b*"))
+
+    def test_without_the_key_only_the_stored_bytes_are_to_be_had(self, sealed: Site) -> None:
+        """The complaint says so."""
+        assert "no key is configured" in failed(sealed, 9, "get", WAL_KEY, sealed.base / "file")
+        sealed.run("st", "get", "--no-decrypt", WAL_KEY, sealed.base / "raw")

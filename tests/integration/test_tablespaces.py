@@ -137,7 +137,7 @@ def test_without_mapping_tablespaces_come_back_where_they_were(site: Site, space
         ("99999=/new", 'has no tablespace "99999"'),
         ("{oid}=relative", 'cannot go to "relative", which is not an absolute path'),
         ("{oid}={new}/space", "which is inside the data directory"),
-        ("{oid}={large}", "cannot both go to"),
+        ("{oid}={large}", "cannot go to"),
         ("{oid}", "is not a tablespace mapping"),
     ],
 )

@@ -211,10 +211,12 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(site: Site, story: Story) 
 
 def test_the_recovery_configuration_can_be_left_to_the_operator(site: Site, story: Story) -> None:
     """With --no-recovery-config there is neither a signal file nor a setting of ours."""
-    restored = site.restore(story.second, "--no-recovery-config", start=False)
+    directory = site.base / "new"
+    done = site.run("backup-fetch", directory, story.second, "--no-recovery-config")
 
-    assert not list(restored.data_dir.glob("*.signal"))
-    assert "recovery" not in (restored.data_dir / "postgresql.auto.conf").read_text()
+    assert not list(directory.glob("*.signal"))
+    assert "recovery" not in (directory / "postgresql.auto.conf").read_text()
+    assert "before you start the server, set restore_command" in done.stderr
 
 
 def refused(site: Site, code: int, *args: str) -> str:

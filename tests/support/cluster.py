@@ -56,6 +56,7 @@ class Cluster:
         wal_segment_mb: int | None = None,
         settings: Mapping[str, Setting] | None = None,
         pg_wal: Path | None = None,
+        encoding: str = "UTF8",
     ) -> Self:
         """Make a new cluster in `directory` (its data directory); it is not started.
 
@@ -63,7 +64,7 @@ class Cluster:
         """
         command = [
             *(str(binaries.program("initdb")), "-D", str(directory), "-U", "postgres"),
-            *("--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"),
+            *("--auth=trust", "--no-sync", f"--encoding={encoding}", "--locale=C"),
         ]
         if checksums:
             command.append("--data-checksums")

@@ -4,7 +4,10 @@ import os
 import sysconfig
 from pathlib import Path
 
-FOREIGN_PREFIXES = ("PG", "PITR_", "WALE_", "WALG_", "AWS_", "GOOGLE_", "PYTEST_", "COLUMNS")
+FOREIGN_PREFIXES = (
+    *("PG", "PITR_", "WALE_", "WALG_", "AWS_", "GOOGLE_"),
+    *("PYTEST_", "PYTHON", "COLUMNS"),
+)
 
 
 def clean_environ() -> dict[str, str]:
