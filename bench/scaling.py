@@ -100,13 +100,13 @@ def backup_push(
 
 
 def backup_fetch(parts: int, *, backups: int, segments: int = 1, timelines: int = 1) -> Requests:
-    """Up to the server's start: the catalog, the WAL from the backup on, index, manifest, parts.
+    """Up to the server's start: catalog, identity, the WAL from the backup on, documents, parts.
 
     One partition is begun twice, to measure the rate. WAL is fetched by the server, segment by
     segment.
     """
     wal = Requests(list=timelines + 1 + pages(segments))
-    documents = Requests(list=pages(parts + 2), get=3)
+    documents = Requests(list=pages(parts + 2), get=4)
     return backup_list(backups) + wal + documents + Requests(get=parts + 2)
 
 
