@@ -1,0 +1,1 @@
+"""From role YAML to converged database hosts: attributes, resources, a plan, its application."""

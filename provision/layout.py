@@ -1,0 +1,104 @@
+"""Where everything stands on a host, and how its commands are called; pure.
+
+A profile keeps the paths that operators of WAL-E and WAL-G know (/etc/wal-e.d/env, /opt/wal-e),
+with the same engine behind them. Attributes that are given win; what is left out is derived here
+and nowhere else, so that a path has one home.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backup_core.postgres.recovery import restore_command
+from provision.node import Node
+from provision.quoting import Quoted, pg_command, sh, sh_command
+
+FIRST_WITH_SIGNAL_FILES = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The paths and commands of one host."""
+
+    profile: str
+    prefix: str
+    program: str
+    config_directory: str
+    log_directory: str
+    state_directory: str
+    spool_directory: str
+    user: str
+    group: str
+    major: int
+    port: int
+    sockets: str
+    bin_directory: str
+    data_directory: str
+    config_files: str
+
+    @property
+    def envdir(self) -> str:
+        """The environment that every command runs in."""
+        return f"{self.config_directory}/env"
+
+    @property
+    def jobs(self) -> str:
+        """Where the scripts stand that run at their times."""
+        return f"{self.prefix}/jobs"
+
+    @property
+    def psql(self) -> str:
+        """The client of the server's own version."""
+        return f"{self.bin_directory}/psql"
+
+    @property
+    def has_signal_files(self) -> bool:
+        """Whether recovery settings are ordinary settings, since 12."""
+        return self.major >= FIRST_WITH_SIGNAL_FILES
+
+    def command(self, name: str, *arguments: str) -> tuple[str, ...]:
+        """The words that run a command in the host's environment."""
+        if self.profile == "pitr":
+            return self.engine(name, *arguments)
+        return ("envdir", self.envdir, self.program, name, *arguments)
+
+    def engine(self, name: str, *arguments: str) -> tuple[str, ...]:
+        """The words of a command in our own form, whatever the profile."""
+        return (f"{self.prefix}/bin/pitr", name, *arguments, "--envdir", self.envdir)
+
+    def archive_command(self) -> Quoted:
+        """The fast path: a segment that the worker has pushed costs the shell one test."""
+        words = sh_command(self.command("wal-push"))
+        form = "[ {ok}/%f -nt %p ] || exec {push} %p"
+        return pg_command(form, ok=sh(f"{self.spool_directory}/ok"), push=words)
+
+    def restore_command(self) -> str:
+        """What fetches a segment; any exit code that was not chosen for the server becomes 200."""
+        if self.profile == "pitr":
+            return restore_command([self.program], extra_arguments=["--envdir", self.envdir])
+        return restore_command(["envdir", self.envdir, self.program])
+
+
+def layout_of(node: Node) -> Layout:
+    """Return the layout of a node; what its attributes leave out is derived."""
+    server, pitr = node.attributes.postgresql, node.attributes.pitr
+    profile = pitr.profile
+    prefix = pitr.prefix or f"/opt/{profile}"
+    label = str(server.version)
+    return Layout(
+        profile=profile,
+        prefix=prefix,
+        program=f"{prefix}/bin/{profile}",
+        config_directory=pitr.config_directory or f"/etc/{profile}.d",
+        log_directory=pitr.log_directory or f"/var/log/{profile}",
+        state_directory=pitr.state_directory or f"/var/lib/{profile}",
+        spool_directory=pitr.spool_directory or f"/var/spool/{profile}",
+        user=server.user,
+        group=server.group,
+        major=server.version.major,
+        port=server.port,
+        sockets=server.socket_directory,
+        bin_directory=server.bin_directory or f"/usr/lib/postgresql/{label}/bin",
+        data_directory=server.data_directory or f"/var/lib/postgresql/{label}/{server.cluster}",
+        config_files=server.config_directory or f"/etc/postgresql/{label}/{server.cluster}",
+    )
