@@ -1,0 +1,95 @@
+"""Text that refers to secrets without holding them.
+
+A catalogue of resources is rendered, diffed, written to disk and printed, so it must be harmless:
+a secret stands in it as a reference, and its value enters only where a digest is compared and where
+bytes leave for a host. What is shown in its place tells that it changed, never what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class SecretRef:
+    """Where a secret is kept: `env:NAME`, `file:PATH` or `bag:BAG/ITEM`."""
+
+    scheme: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.name}"
+
+
+Resolve = Callable[[SecretRef], str]
+Label = Callable[[SecretRef], str]
+Quote = Callable[[str], str]
+
+
+def verbatim(text: str) -> str:
+    """Quote for a place that takes any text as it is."""
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretPart:
+    """A secret in a text; `quote` is how the place where it stands wants its value written."""
+
+    ref: SecretRef
+    quote: Quote = verbatim
+
+    def __str__(self) -> str:
+        return f"<secret {self.ref}>"
+
+
+@dataclass(frozen=True)
+class Content:
+    """The content of a file: text and references to secrets, in order."""
+
+    parts: tuple[str | SecretPart, ...]
+
+    @classmethod
+    def of(cls, *parts: str | SecretPart) -> Content:
+        """Join parts; neighbouring texts become one, so that equal contents compare equal."""
+        return cls(tuple(_merged(parts)))
+
+    @property
+    def references(self) -> tuple[SecretRef, ...]:
+        """Each secret that is referred to, once, in order of appearance."""
+        found = (part.ref for part in self.parts if isinstance(part, SecretPart))
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether any secret stands in it."""
+        return bool(self.references)
+
+    def reveal(self, resolve: Resolve) -> bytes:
+        """Return the real bytes; raises what `resolve` raises for a secret that is missing."""
+        return "".join(self._texts(lambda part: part.quote(resolve(part.ref)))).encode()
+
+    def redacted(self, label: Label) -> str:
+        """Return the text with `<secret REF LABEL>` where a secret stands."""
+        return "".join(self._texts(lambda part: f"<secret {part.ref} {label(part.ref)}>"))
+
+    def __str__(self) -> str:
+        return "".join(self._texts(str))
+
+    def _texts(self, shown: Callable[[SecretPart], str]) -> Iterable[str]:
+        for part in self.parts:
+            yield part if isinstance(part, str) else shown(part)
+
+
+def _merged(parts: Iterable[str | SecretPart]) -> Iterable[str | SecretPart]:
+    text = ""
+    for part in parts:
+        if isinstance(part, str):
+            text += part
+            continue
+        if text:
+            yield text
+        text = ""
+        yield part
+    if text:
+        yield text

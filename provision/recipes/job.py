@@ -1,0 +1,121 @@
+"""A job that runs at its times: a script, and a line of cron or a timer that starts it.
+
+The times are spread over hosts by their names, so that a fleet does not begin at once, and the
+script holds a lock, so that a job that takes longer than its interval is skipped and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from provision.content import Content
+from provision.cron_schedule import CronSchedule
+from provision.layout import Layout
+from provision.node import Node
+from provision.resources.base import Origin, Resource
+from provision.resources.file import File
+from provision.resources.schedule import CronD, Timer
+from provision.templates import render
+
+MAIL_TO = "root"  # jobs write to their log; what reaches cron is that one could not even begin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What runs, when, and on which server; times in seconds, `spread` in minutes.
+
+    `gate` is "t" for standbys only, "f" for primaries only, "" for any.
+    """
+
+    name: str
+    title: str
+    schedule: CronSchedule
+    scheduler: str
+    spread: int
+    command: Sequence[str]
+    timeout: int
+    max_age: int
+    nice: int
+    gate: str = ""
+
+
+def job_resources(node: Node, layout: Layout, job: Job, *, recipe: str) -> tuple[Resource, ...]:
+    """Return the script and what starts it."""
+    origin = Origin(recipe=recipe)
+    path = f"{layout.jobs}/{job.name}"
+    script = File(
+        name=path,
+        content=_script(node, layout, job),
+        mode="0755",
+        verify=("sh", "-n"),
+        origin=origin,
+    )
+    schedule = job.schedule.delayed(delay(node.name, job.name, job.spread))
+    if job.scheduler == "systemd":
+        return (script, _timer(layout, job, path, schedule, origin))
+    return (script, _cron(layout, job, path, schedule, origin))
+
+
+def delay(host: str, job: str, spread: int) -> int:
+    """Minutes by which a host begins later: the same every time, different for each host."""
+    if spread <= 0:
+        return 0
+    digest = sha256(f"{host}/{job}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % spread
+
+
+def _script(node: Node, layout: Layout, job: Job) -> Content:
+    return render(
+        "job.sh.j2",
+        title=job.title,
+        user=layout.user,
+        sockets=layout.sockets,
+        port=layout.port,
+        database_user=layout.user,
+        job=job.name,
+        job_file=job.name.replace("-", "_"),
+        log=f"{layout.log_directory}/{job.name}.log",
+        metrics=node.attributes.pitr.monitoring.textfile_directory,
+        lock=f"{layout.state_directory}/{job.name}.lock",
+        gate=job.gate,
+        psql=layout.psql,
+        nice=job.nice,
+        timeout=job.timeout,
+        max_age=job.max_age,
+        command=list(job.command),
+    )
+
+
+def _cron(layout: Layout, job: Job, path: str, schedule: CronSchedule, origin: Origin) -> Resource:
+    name = f"{layout.profile}-{job.name}"
+    content = render(
+        "cron.d.j2",
+        title=job.title,
+        mailto=MAIL_TO,
+        schedule=schedule.text,
+        user=layout.user,
+        command=[path],
+    )
+    return CronD(name=name, content=content, phase="schedule", origin=origin)
+
+
+def _timer(layout: Layout, job: Job, path: str, schedule: CronSchedule, origin: Origin) -> Resource:
+    service = render(
+        "job.service.j2",
+        title=job.title,
+        user=layout.user,
+        command=[path],
+        nice=job.nice,
+        timeout=job.timeout + 120,
+    )
+    timer = render("job.timer.j2", title=job.title, calendar=schedule.on_calendar())
+    return Timer(
+        name=f"{layout.profile}-{job.name}",
+        service=service,
+        timer=timer,
+        phase="schedule",
+        notifies=("daemon_reload",),
+        origin=origin,
+    )

@@ -1,0 +1,74 @@
+"""From repository and encryption attributes to the engine's variables.
+
+The names are those that every profile's engine reads, so that an envdir of WAL-E or WAL-G stays
+one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from provision.content import Content, SecretPart
+from provision.errors import InputError
+from provision.layout import Layout
+from provision.node import Node
+
+_PREFIX_VARIABLES = {
+    "wal-e": {"s3": "WALE_S3_PREFIX", "gs": "WALE_GS_PREFIX", "file": "WALE_FILE_PREFIX"},
+    "wal-g": {"s3": "WALG_S3_PREFIX", "gs": "WALG_GS_PREFIX", "file": "WALG_FILE_PREFIX"},
+}
+# Where the engine looks for the private key of each scheme.
+_KEY_VARIABLES = {
+    "age": "PITR_AGE_IDENTITY",
+    "libsodium": "WALG_LIBSODIUM_KEY",
+    "openpgp": "WALG_PGP_KEY",
+}
+
+
+def environment_of(node: Node, layout: Layout) -> Iterator[tuple[str, Content]]:
+    """The variables that say where the repository is, how to encrypt, and how to reach the server.
+
+    Raises InputError for an encryption scheme whose keys are missing.
+    """
+    yield from _repository(node, layout)
+    yield from _encryption(node)
+    yield "PGHOST", Content.of(layout.sockets)
+    yield "PGPORT", Content.of(str(layout.port))
+    yield "PGUSER", Content.of(node.attributes.postgresql.user)
+    yield "PGDATABASE", Content.of("postgres")
+
+
+def _repository(node: Node, layout: Layout) -> Iterator[tuple[str, Content]]:
+    url = node.attributes.pitr.repository
+    if not url:
+        return
+    if layout.profile == "pitr":
+        yield "PITR_REPOSITORY", Content.of(url)
+        return
+    scheme, _, path = url.partition("://")
+    name = _PREFIX_VARIABLES[layout.profile][scheme]
+    yield name, Content.of(path if scheme == "file" else url)
+
+
+def _encryption(node: Node) -> Iterator[tuple[str, Content]]:
+    wanted = node.attributes.pitr.encryption
+    if wanted.scheme == "age":
+        _require(node, "recipients", wanted.recipients)
+        yield "PITR_AGE_RECIPIENTS", Content.of(",".join(wanted.recipients))
+    elif wanted.scheme == "openpgp":
+        _require(node, "key_id", wanted.key_id)
+        yield "WALE_GPG_KEY_ID", Content.of(wanted.key_id or "")
+    elif wanted.scheme == "libsodium":
+        _require(node, "identity", wanted.identity)
+    if wanted.scheme != "none" and wanted.identity is not None:
+        yield _KEY_VARIABLES[wanted.scheme], Content.of(SecretPart(ref=wanted.identity))
+
+
+def _require(node: Node, name: str, value: object) -> None:
+    if not value:
+        raise InputError(
+            f"host {node.name}: pitr.encryption.scheme is {node.attributes.pitr.encryption.scheme},"
+            f" but pitr.encryption.{name} is not set",
+            hint="Nothing is stored in plain text because a key is missing; set it, or set the "
+            "scheme to none.",
+        )
