@@ -1,0 +1,3 @@
+"""The runbook: `fab --list`."""
+
+from provision.tasks import namespace as namespace

@@ -1,0 +1,306 @@
+# Makes a host what a plan says, or leaves it as it was. POSIX sh with coreutils and util-linux.
+# The caller appends a function main and, on the last line, its call: an answer that is cut while
+# it is sent runs nothing. A cut connection does not stop what has begun.
+#
+# Before the first object is switched, the way back is on disk: $STATE/pending has a line for each
+# object, and whoever comes next undoes them. After the last, it is removed: that is the commit.
+
+set -u
+umask 077
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C
+export PATH LC_ALL
+trap '' HUP PIPE
+STATE=/var/lib/provision
+switched=no
+step=begin
+
+say() { printf '%s\t%s\n' "$1" "$2" 2>/dev/null; }
+at() { step=$1; say step "$1"; }
+
+# fail MESSAGE : ends; before the switch nothing has changed, after it everything goes back.
+fail() {
+    trap - EXIT
+    if [ "$switched" = yes ]; then
+        undo
+        [ "$reloaded" = yes ] && reload_server
+        ending=rolled_back
+    else
+        sweep
+        ending=failed
+    fi
+    say "$ending" "$step: $(printf '%s' "$1" | tr '\n\t' '  ')"
+    exit 1
+}
+
+# What is started here does not inherit the lock: a server would hold it as long as it runs.
+try() { reason=$("$@" 2>&1 9>&-) || fail "$* failed: $reason"; }
+quietly() { "$@" >/dev/null 2>&1 9>&-; }
+
+# begin ID NEEDED_KIB : one apply at a time, and room for what comes.
+begin() {
+    ID=$1
+    reloaded=no
+    [ -d "$STATE" ] || mkdir -m 0700 "$STATE" || fail "cannot make $STATE"
+    exec 9>"$STATE/lock" || fail "cannot open $STATE/lock"
+    flock -n 9 || fail "another apply is running"
+    [ -e "$STATE/pending" ] && fail "an earlier apply was interrupted; its way back comes first"
+    : >"$STATE/staged" || fail "cannot write below $STATE"
+    : >"$STATE/undo.new"
+    trap 'fail "ended unexpectedly"' EXIT
+    trap 'fail "stopped by a signal"' INT TERM
+}
+
+# not_held : nobody has put the host on hold since it was looked at.
+not_held() { [ -e "$STATE/hold.json" ] && fail "the host is on hold"; }
+
+# forget_hold : it has run out.
+forget_hold() { rm -f "$STATE/hold.json"; }
+
+# unchanged : stdin has lines of sha256sum, for every file that will be replaced.
+unchanged() { sha256sum --status --strict -c - || fail "a file has changed since the plan was made"; }
+still_absent() {
+    if [ -e "$1" ] || [ -L "$1" ]; then fail "$1 has appeared since the plan was made"; fi
+}
+
+# beside PATH WORD : the name under which something waits beside its place, hidden from all readers.
+beside() { printf '%s/.provision-%s-%s.%s' "${1%/*}" "$2" "$ID" "${1##*/}"; }
+
+# parents PATH : the directories above a directory of ours that nobody has made yet.
+parents() {
+    if [ -z "$1" ] || [ -d "$1" ]; then return; fi
+    parents "${1%/*}"
+    printf 'd\t%s\n' "$1" >>"$STATE/staged"
+    try mkdir -m 0755 "$1"
+}
+
+directory() { # PATH OWNER GROUP MODE ; what is in it may be staged from now on
+    if [ ! -d "$1" ]; then
+        parents "${1%/*}"
+        printf 'd\t%s\n' "$1" >>"$STATE/staged"
+        try mkdir -m 0700 "$1"
+    fi
+    [ "$(stat -c %U:%G "$1")" = "$2:$3" ] || try chown "$2:$3" "$1"
+    [ "$(stat -c %04a "$1")" = "$4" ] || try chmod "$4" "$1"
+}
+
+# stage PATH OWNER GROUP MODE : stdin is the content in base64. Created exclusively, with no bits
+# for others before the first byte.
+stage() {
+    new=$(beside "$1" new)
+    place "$new" "$2" "$3" "$4"
+}
+
+# place FILE OWNER GROUP MODE : write a file that nobody reads yet.
+place() {
+    printf 'f\t%s\n' "$1" >>"$STATE/staged"
+    (set -C && base64 -d >"$1") 2>/dev/null || fail "cannot write $1"
+    try chown "$2:$3" "$1"
+    try chmod "$4" "$1"
+    try sync "$1"
+}
+
+stage_link() { # PATH TARGET
+    new=$(beside "$1" new)
+    printf 'f\t%s\n' "$new" >>"$STATE/staged"
+    try ln -s "$2" "$new"
+}
+
+# verify PATH WORD... : a checker of this kind of file takes what is staged.
+verify() {
+    new=$(beside "$1" new)
+    shift
+    reason=$(timeout -k 5 60 "$@" "$new" 2>&1 </dev/null) || fail "$* refuses $new: $reason"
+}
+
+# probe USER SECONDS WORD... : what will run in production works, as the user that will run it.
+probe() {
+    user=$1 seconds=$2
+    shift 2
+    reason=$(runuser -u "$user" -- timeout -k 5 "$seconds" "$@" 2>&1 >/dev/null </dev/null) ||
+        fail "as $user: $* failed: $reason"
+}
+
+# will_replace PATH : how to undo it goes to disk before anything is switched.
+will_replace() {
+    if [ -e "$1" ] || [ -L "$1" ]; then
+        printf 'restore\t%s\t%s\n' "$1" "$(beside "$1" old)" >>"$STATE/undo.new"
+    else
+        printf 'remove\t%s\n' "$1" >>"$STATE/undo.new"
+    fi
+}
+
+will_set_metadata() { # PATH
+    printf 'metadata\t%s\t%s\t%s\n' "$1" "$(stat -c %u:%g "$1")" "$(stat -c %04a "$1")" \
+        >>"$STATE/undo.new"
+}
+
+no_way_back_needed() { rm -f "$STATE/undo.new" "$STATE/staged"; trap - EXIT; }
+
+# commence : from here on a failure means going back.
+commence() {
+    try sync "$STATE/undo.new"
+    try mv -T "$STATE/undo.new" "$STATE/pending"
+    try sync "$STATE"
+    switched=yes
+}
+
+keep_old() {
+    [ -e "$1" ] || [ -L "$1" ] || return 0
+    old=$(beside "$1" old)
+    if [ -d "$1" ] && [ ! -L "$1" ]; then
+        try mv -T "$1" "$old"
+    else
+        try ln -P "$1" "$old"
+    fi
+}
+
+switch() { # PATH
+    keep_old "$1"
+    try mv -T "$(beside "$1" new)" "$1"
+}
+
+metadata() { # PATH OWNER GROUP MODE
+    try chown "$2:$3" "$1"
+    try chmod "$4" "$1"
+}
+
+remove() { # PATH
+    keep_old "$1"
+    try rm -f "$1"
+}
+
+# undo : the lines of pending in reverse; each may have been done already, or never have been needed.
+undo() {
+    tac "$STATE/pending" | while IFS="$(printf '\t')" read -r what path old mode; do
+        case $what in
+            restore) if [ -e "$old" ] || [ -L "$old" ]; then mv -fT "$old" "$path"; fi ;;
+            remove) rm -f "$path" ;;
+            metadata) chown "$old" "$path" && chmod "$mode" "$path" ;;
+        esac
+    done
+    sweep
+    sync
+    rm -f "$STATE/pending"
+}
+
+# sweep : remove what was staged; directories only if they are empty.
+sweep() {
+    [ -e "$STATE/staged" ] || return 0
+    tac "$STATE/staged" | while IFS="$(printf '\t')" read -r what path; do
+        case $what in
+            f) rm -f "$path" ;;
+            d) rmdir "$path" 2>/dev/null ;;
+        esac
+    done
+    rm -f "$STATE/staged" "$STATE/undo.new"
+}
+
+# recover : the way back of an apply that ended in the middle.
+recover() {
+    exec 9>"$STATE/lock" || exit 1
+    flock -n 9 || { say failed "another apply is running"; exit 1; }
+    if [ -e "$STATE/pending" ]; then undo; else sweep; fi
+    say ok recovered
+}
+
+commit() {
+    cut -f 3 -s "$STATE/pending" | while read -r old; do
+        case $old in */.provision-old-"$ID".*) rm -rf "$old" ;; esac
+    done
+    rm -f "$STATE/pending" "$STATE/staged"
+    sync "$STATE"
+    trap - EXIT
+    switched=no
+    say ok applied
+}
+
+user() { # NAME GROUP HOME SHELL
+    getent group "$2" >/dev/null || try groupadd --system "$2"
+    try useradd --system --gid "$2" --home-dir "$3" --shell "$4" "$1"
+}
+
+package() { # NAME...
+    if command -v apt-get >/dev/null 2>&1; then
+        quietly env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+            "$@" || { quietly apt-get -qq update && try env DEBIAN_FRONTEND=noninteractive \
+            apt-get -qq install -y --no-install-recommends "$@"; }
+    else
+        try dnf -q -y install "$@"
+    fi
+}
+
+# install_venv PATH REQUIREMENT FIND_LINKS
+install_venv() {
+    [ -x "$1/bin/python" ] || try python3 -m venv "$1"
+    if [ -n "$3" ]; then
+        try "$1/bin/pip" -q --disable-pip-version-check install --no-index --find-links "$3" "$2"
+    else
+        try "$1/bin/pip" -q --disable-pip-version-check install "$2"
+    fi
+    try chmod -R go+rX "$1"
+}
+
+# serve USER PSQL SOCKETS PORT : which server the following functions speak of.
+serve() { SERVER_USER=$1 PSQL=$2 SOCKETS=$3 PORT=$4; }
+
+sql() {
+    runuser -u "$SERVER_USER" -- env PGCONNECT_TIMEOUT=5 PGOPTIONS='-c statement_timeout=10s' \
+        "$PSQL" -X -A -t -q -v ON_ERROR_STOP=1 -h "$SOCKETS" -p "$PORT" -d postgres -c "$1" 2>&1 </dev/null
+}
+
+answers() { [ -x "$PSQL" ] && quietly sql 'select 1'; }
+
+# check_files : what stands on disk, judged by the server before it reads it for good. A setting
+# that only a restart brings into force is no error.
+check_files() {
+    errors=$(sql "select concat(f.sourcefile, ' line ', f.sourceline, ': ', f.name, ' ', f.error)
+        from pg_file_settings f left join pg_settings s on s.name = lower(f.name)
+        where f.error is not null
+        and not (f.error = 'setting could not be applied' and s.context = 'postmaster')
+        and not (f.name is null and f.error like '% cannot be changed without restarting the server')") ||
+        fail "cannot ask the server about its files: $errors"
+    [ -z "$errors" ] || fail "the server refuses its settings: $errors"
+}
+
+# reload_server : and wait until the postmaster has read its files.
+reload_server() {
+    reloaded=yes
+    before=$(sql 'select pg_conf_load_time()') && quietly sql 'select pg_reload_conf()' || return 1
+    tries=0
+    until [ "$(sql 'select pg_conf_load_time()')" != "$before" ]; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 100 ] || return 1
+        sleep 0.05
+    done
+}
+
+restart_server() {
+    try "$@"
+    tries=0
+    until answers; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 600 ] || fail "the server does not come back"
+        sleep 0.1
+    done
+}
+
+# verify_running SQL : what it prints is in our files and not in force.
+verify_running() {
+    left=$(sql "$1") || fail "cannot ask the server for its settings: $left"
+    [ -z "$left" ] || fail "not in force after the reload: $left"
+}
+
+start_timer() {
+    try systemctl daemon-reload
+    try systemctl enable --now "$1.timer"
+}
+
+# tidy PATH... : directories that are no longer ours go if nothing of anybody's is in them.
+tidy() { rmdir "$@" 2>/dev/null; }
+
+# old_generations STORE CURRENT KEEP : the newest KEEP stay, and what is in force.
+old_generations() {
+    find "$1" -mindepth 1 -maxdepth 1 -type d -name '[0-9]*' ! -name "$2" | sort -r |
+        tail -n "+$3" | while read -r path; do rm -rf "$path"; done
+}

@@ -1,0 +1,1 @@
+"""What would change on hosts, decided without touching them."""
