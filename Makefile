@@ -19,7 +19,7 @@ demo: ## lose a database and bring it back to the second before (STORE=s3 archiv
 
 .PHONY: test
 test: ## run all tests, with everything that they need
-	@$(BOOTSTRAP) --postgres "$(MAJORS)" $(STORES) \
+	@$(BOOTSTRAP) --rig --postgres "$(MAJORS)" $(STORES) \
 		python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: check
@@ -32,7 +32,7 @@ _lint:
 _format:
 	ruff format --check
 _types:
-	mypy backup_core tests bench
+	mypy backup_core provision tests bench
 _layers:
 	lint-imports
 

@@ -223,17 +223,30 @@ def places(site: Site) -> dict[str, str | Path]:
 
 def test_a_backup_is_restored_by_hand(site: Site, lost: Cluster) -> None:
     """With zstd, tar and PostgreSQL's programs alone, a lost cluster comes back whole."""
-    target = site.base / "by-hand"
-    script = with_places(
-        recipe("docs/repository-format.md", "sh by-hand"),
-        places(site) | {"/var/lib/postgresql/15/main": target},
-    )
-    done = run_shell(script, site.base, programs=lost.binaries.bindir)
-    assert "backup successfully verified" in done.stdout
-    restored = site.make_cluster(adopt=target)
-    promoted(restored)
+    restored = restored_by_hand(site, lost)
     assert restored.scalar("SELECT count(*) FROM t") == 20000
     assert any((site.base / "space").iterdir())
+
+
+def restored_by_hand(
+    site: Site, lost: Cluster, *, key: Path | None = None, env: Mapping[str, str] | None = None
+) -> Cluster:
+    """Do what the format's page says without this program; `env` is for it and for the server."""
+    page, target = "docs/repository-format.md", site.base / "by-hand"
+    content: dict[str, str | Path] = {"/srv/content": site.base / "content"}
+    opened = with_places(
+        recipe(page, "sh by-hand-content"), content | {"/srv/main.key": key or "/dev/null"}
+    )
+    script = with_places(
+        recipe(page, "sh by-hand"),
+        places(site) | content | {"/var/lib/postgresql/15/main": target},
+    )
+    done = run_shell(opened + script, site.base, programs=lost.binaries.bindir, env=env)
+    assert "backup successfully verified" in done.stdout
+    restored = site.make_cluster(adopt=target, start=False)
+    restored.start(env=env)
+    promoted(restored)
+    return restored
 
 
 def test_one_file_is_read_by_hand(site: Site) -> None:

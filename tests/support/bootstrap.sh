@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run a command of this project with everything it needs:
 #
-#     tests/support/bootstrap.sh [--keep-user] [--postgres "14 15 default"] [--fetch MODULE]... \
+#     tests/support/bootstrap.sh [--keep-user] [--rig] [--postgres "14 15 default"] [--fetch MODULE]... \
 #         COMMAND [ARGUMENT...]
 #
 # Installs missing system packages, makes the virtual environment, provides the named PostgreSQL
@@ -14,6 +14,10 @@
 # cannot read (a clone in /root) is copied for the run. The copy's path is the same in every run,
 # so that its virtual environment in the cache can be used again.
 #
+# --rig: the command can have hosts of its own, see tests/support/rig/. It runs in a network of its
+# own then, with loopback and those hosts and without the machine's network. Only root can make
+# that, or a user with sudo and no password; otherwise the tests that need hosts are skipped.
+#
 # PITR_TEST_CACHE: downloads and builds that outlive a run; /var/cache/pitr-tests for root,
 # ~/.cache/pitr for others. PYTHON: the interpreter to use, 3.11 or later.
 set -euo pipefail
@@ -21,11 +25,13 @@ umask 022
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 keep_user=
+rig=
 fetch=()
 postgres=()
 while [[ ${1-} == --* ]]; do
     case $1 in
         --keep-user) keep_user=1; shift ;;
+        --rig) rig=1; shift ;;
         --postgres) read -ra postgres <<<"$2"; shift 2 ;;
         --fetch) fetch+=("$2"); shift 2 ;;
         *) echo "bootstrap: unknown option $1" >&2; exit 2 ;;
@@ -64,6 +70,14 @@ usable_path() {
     printf '%s' "$kept"
 }
 
+# --- hosts ---
+
+as_root=() # what has to stand before a command that makes namespaces
+is_root || as_root=(sudo -n)
+can_make_hosts() {
+    "${as_root[@]}" unshare --net --mount --pid --fork mount -t tmpfs tmpfs /mnt 2>/dev/null
+}
+
 # --- system packages ---
 
 find_python() {
@@ -79,10 +93,27 @@ print(sys._base_executable)' 2>/dev/null; then
 }
 
 missing_packages() {
-    local library package
+    local library package program
     find_python >/dev/null || echo python3 python3-venv
     command -v ps >/dev/null || echo procps
-    command -v zstd >/dev/null || echo zstd
+    command -v xz >/dev/null || echo xz-utils
+    command -v gpg >/dev/null || echo gnupg
+    if [[ -n $rig ]]; then
+        [[ -e /usr/sbin/debootstrap ]] || echo debootstrap debian-archive-keyring
+        command -v ip >/dev/null || [[ -e /usr/sbin/ip ]] || echo iproute2
+        command -v ssh-keygen >/dev/null || echo openssh-client
+    fi
+    if [[ -n $judges ]]; then
+        command -v envdir >/dev/null || echo daemontools
+        command -v systemd-analyze >/dev/null || echo systemd
+        [[ -e /usr/sbin/logrotate ]] || echo logrotate
+        for program in shellcheck vagrant; do
+            command -v "$program" >/dev/null || echo "$program"
+        done
+    fi
+    for program in age brotli lz4 lzop openssl zstd; do
+        command -v "$program" >/dev/null || echo "$program"
+    done
     while read -r library package; do
         [[ $libraries == *"$library "* ]] || echo "$package"
     done <<'END'
@@ -184,6 +215,11 @@ still_running() {
 # --- do it ---
 
 PATH=$(usable_path)
+judges=$rig # the real parsers of what is rendered for hosts; they need no root
+if [[ -n $rig ]] && ! can_make_hosts; then
+    say "no hosts can be made here (root, or sudo without a password): their tests are skipped"
+    rig=
+fi
 libraries=$(PATH=$PATH:/usr/sbin:/sbin ldconfig -p)
 mapfile -t packages < <(missing_packages | tr ' ' '\n')
 if [[ ${#packages[@]} -gt 0 ]]; then install_packages "${packages[@]}"; fi
@@ -212,6 +248,8 @@ if [[ ${#postgres[@]} -gt 0 ]]; then
     python -m tests.support.postgres "${postgres[@]}" >/dev/null
 fi
 for module in ${fetch[@]+"${fetch[@]}"}; do python -m "$module" >/dev/null; done
+is_root || as_root=(sudo -n --preserve-env env "PATH=$PATH")
+if [[ -n $rig ]]; then "${as_root[@]}" python -m tests.support.rig; fi
 if [[ $work == "$checkout" ]]; then flock -u 9; fi
 
 run_dir=$(mktemp -d /var/tmp/pitr-run.XXXXXX)
@@ -221,8 +259,15 @@ export PYTEST_ADDOPTS="-o cache_dir=$run_dir/pytest ${PYTEST_ADDOPTS-}"
 if [[ ${#drop[@]} -gt 0 ]]; then export HOME=$run_dir USER=$user LOGNAME=$user; fi
 say "ready after $SECONDS s"
 
+# the rig drops root for the command itself
+start=("${drop[@]:-setpriv}" --pdeathsig=TERM env --default-signal=INT,QUIT)
+if [[ -n $rig ]]; then
+    start=(setpriv --pdeathsig=TERM env --default-signal=INT,QUIT
+        "${as_root[@]}" python -m tests.support.rig --user "$user" --)
+fi
+
 # in the background, so that a signal to this script reaches the command at once, SIGKILL included
-(exec 9<&- && exec "${drop[@]:-setpriv}" --pdeathsig=TERM env --default-signal=INT,QUIT "$@") <&0 &
+(exec 9<&- && exec "${start[@]}" "$@") <&0 &
 child=$!
 status=0
 while wait "$child" && status=0 || status=$?; kill -0 "$child" 2>/dev/null; do :; done
