@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import brotli
 
-from backup_core.stream.compress import decode_frames
+from backup_core.stream.frames import decode_frames
 
 _QUALITY = 3
 _LIMIT = 256 << 10

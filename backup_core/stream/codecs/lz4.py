@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 
 from lz4 import frame
 
-from backup_core.stream.compress import decode_frames
+from backup_core.stream.frames import decode_frames
 
 
 class Lz4Encoder:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import lzma
 from collections.abc import Iterable, Iterator
 
-from backup_core.stream.compress import Frame, decode_frames
+from backup_core.stream.frames import Frame, decode_frames
 
 _MOST_MEMORY = 80 << 20
 """Enough for the dictionary of `xz -9`, 64 MiB; WAL-G's has 8 MiB."""
