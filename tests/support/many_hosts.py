@@ -1,4 +1,4 @@
-"""The sample project of roles/ with as many hosts as wanted: the sample's own, cluster by cluster."""
+"""The project of roles/ with as many hosts as wanted: the sample's own, cluster by cluster."""
 
 import shutil
 from pathlib import Path
