@@ -46,7 +46,7 @@ begin() {
     flock -n 9 || fail "another apply is running"
     [ -e "$STATE/pending" ] && fail "an earlier apply was interrupted; its way back comes first"
     : >"$STATE/staged" || fail "cannot write below $STATE"
-    : >"$STATE/owners"
+    : >"$STATE/owners" || fail "cannot write below $STATE"
     : >"$STATE/undo.new"
     trap 'fail "ended unexpectedly"' EXIT
     trap 'fail "stopped by a signal"' INT TERM
@@ -96,7 +96,8 @@ stage() {
 place() {
     printf 'f\t%s\n' "$1" >>"$STATE/staged"
     (set -C && base64 -d >"$1") 2>/dev/null || fail "cannot write $1"
-    printf '%s\t%s\t%s\n' "$2:$3" "$4" "$1" >>"$STATE/owners"
+    printf '%s\t%s\t%s\n' "$2:$3" "$4" "$1" 2>/dev/null >>"$STATE/owners" ||
+        fail "cannot write $STATE/owners"
 }
 
 # hand_over : all that was placed gets its owner and its mode, and is on disk. Many files at a time:
