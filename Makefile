@@ -37,8 +37,8 @@ _layers:
 	lint-imports
 
 .PHONY: bench
-bench: ## compare with pgBackRest and boto3, into bench/RESULTS.md (ARGS="--only store": a part)
-	@$(BOOTSTRAP) --postgres 15 $(STORES) --fetch bench.programs \
+bench: ## compare with peers, into bench/RESULTS.md (ARGS="--only provision": a part)
+	@$(BOOTSTRAP) --rig --postgres 15 $(STORES) --fetch bench.programs \
 		python -m bench --output /dev/null $(ARGS) >bench/RESULTS.md.new
 	@mv bench/RESULTS.md.new bench/RESULTS.md
 	@cat bench/RESULTS.md

@@ -1,4 +1,4 @@
-"""Compare pitr with pgBackRest and boto3: `python -m bench --help`; `make bench` provides."""
+"""Compare pitr with its peers: `python -m bench --help`; `make bench` provides them."""
 
 import argparse
 import os
@@ -12,18 +12,33 @@ from pathlib import Path
 from bench import report
 from bench.clients import Clients
 from bench.comparison import Comparison, Conditions, Found
+from bench.fleet import ROUND_TRIP
+from bench.fleet_runs import FleetRuns, tool_names
+from bench.fleet_tools import PARALLEL
 from bench.machine import describe
-from bench.programs import NEWEST_MAJOR, UnavailableError, find_pgbackrest, install_pitr
+from bench.programs import (
+    NEWEST_MAJOR,
+    PROVISIONERS,
+    UnavailableError,
+    find_pgbackrest,
+    find_provisioners,
+    install_pitr,
+)
+from bench.rendering import renderings
 from bench.report import Section
 from bench.start import start_ups
 from bench.tools import WORKERS
 from tests.support.cache import run
 from tests.support.certificates import make_certificate
 from tests.support.postgres import Binaries, find_binaries
+from tests.support.rig.client import Rig, rig_available
 from tests.support.seaweed import SeaweedFS, seaweed
 
 PEER, SDK = "pgBackRest", "boto3"
-DIRECTORY, BUCKET, STORE, START = PARTS = ("tools", "tools-s3", "store", "start-up")
+DIRECTORY, BUCKET, STORE, START, PROVISION, RENDER = PARTS = (
+    *("tools", "tools-s3", "store", "start-up"),
+    *("provision", "render"),
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 EXPLANATIONS = {
     DIRECTORY: "Every run has two workers, page checksums, durable writes and a warm page cache; "
@@ -37,6 +52,12 @@ EXPLANATIONS = {
     START: "Whole processes, but for the imports: those are as the interpreter counts them. S3 is "
     "a SeaweedFS\nof this machine, reached by TLS; what is pushed is a segment of 16 MiB that "
     "compresses threefold.",
+    PROVISION: "Hosts of this machine with a root, a network and an sshd of their own, behind a "
+    "proxy that delays\nevery byte; their work is done by the same processors, and is not in the "
+    "column *processor*. All\ntools bring the same files with the same owners and modes, to hosts "
+    "that are new for each of them;\nAnsible with pipelining and persistent connections, pyinfra "
+    "with --yes. Only provision checks its\nscripts before and looks again afterwards.",
+    RENDER: "Whole processes; the project is that of roles/, cluster by cluster.",
 }
 
 
@@ -61,6 +82,10 @@ class Bench:
             yield self._store()
         if START in parts:
             yield self._start()
+        if PROVISION in parts:
+            yield from self._provision()
+        if RENDER in parts:
+            yield self._render()
 
     def _tools(self, server: SeaweedFS | None, parts: list[str]) -> Iterator[Section]:
         conditions = Conditions(
@@ -99,6 +124,36 @@ class Bench:
         with self._server(START) as server:
             found = start_ups(self.base, self.pitr, self.peer, server)
         return self._section("Start-up", START, [], [report.start_ups(found)])
+
+    def _provision(self) -> Iterator[Section]:
+        if not rig_available():
+            say("hosts need root: provisioning is not measured")
+            return
+        try:
+            peers = find_provisioners()
+        except UnavailableError as error:
+            say(f"Ansible and pyinfra cannot be had, provision is measured alone: {error}")
+            peers = None
+        base = self.base / PROVISION
+        base.mkdir(mode=0o755)
+        with Rig(base) as rig:
+            runs = FleetRuns(rig, self.pitr.with_name("provision"), peers, base)
+            found, files = runs.run(self.arguments.hosts, runs=self.arguments.runs, say=say)
+        conditions = [
+            ("hosts, files each", f"{self.arguments.hosts}, {files}"),
+            ("round trip", f"{ROUND_TRIP * 1000:.0f} ms"),
+            ("hosts at once", str(PARALLEL)),
+            ("others", ", ".join(PROVISIONERS) if peers else "could not be had"),
+        ]
+        tables = [report.several(found, tool_names(found))]
+        yield self._section("Provisioning a fleet", PROVISION, conditions, tables)
+
+    def _render(self) -> Section:
+        base = self.base / RENDER
+        base.mkdir()
+        program = self.pitr.with_name("provision")
+        found = renderings(program, base, runs=self.arguments.runs, say=say)
+        return self._section("Rendering a fleet", RENDER, [], [report.alone(found)])
 
     def _section(
         self,
@@ -142,6 +197,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", choices=PARTS, action="append", help="only this part, repeatable")
     parser.add_argument("--scale", type=int, default=50, help="size, 15 MB a unit (50)")
     parser.add_argument("--runs", type=int, default=5, help="runs of everything (5)")
+    parser.add_argument("--hosts", type=int, default=20, help="of the fleet (20)")
     parser.add_argument("--level", type=int, default=3, choices=range(1, 20), help="zstd's (3)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="bench/RESULTS.md")
     return parser.parse_args(argv)

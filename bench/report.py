@@ -80,6 +80,20 @@ def compared(found: Sequence[Series], peer: str, *memory: str) -> Figures:
     return Figures(heads=columns, rows=[_compared(series, peer) for series in found])
 
 
+def several(found: Sequence[Series], tools: Sequence[str]) -> Figures:
+    """More than two sides of the same work; the first is ours."""
+    ours, *others = tools
+    ratios = [f"{ours} / {other}" for other in others]
+    columns = ("data", "work", *tools, *ratios, "spread", "processor")
+    return Figures(heads=columns, rows=[_several(series, ours, others) for series in found])
+
+
+def alone(found: Sequence[Series]) -> Figures:
+    """What only we do."""
+    columns = ("data", "work", "seconds", "spread", "processor", "memory")
+    return Figures(heads=columns, rows=[_alone(series) for series in found])
+
+
 def limits(found: Sequence[Series]) -> Figures:
     """What the machine does at most."""
     return Figures(
@@ -108,6 +122,31 @@ def _compared(series: Series, peer: str) -> list[str]:
         " / ".join(f"{sample.cpu:.2f}" for sample in both),
         " / ".join(_megabytes(sample.largest) for sample in both) + " MB",
         " / ".join(_megabytes(sample.tree) for sample in both) + " MB",
+    ]
+
+
+def _several(series: Series, ours: str, others: Sequence[str]) -> list[str]:
+    found = {name: middle(series.samples[name]) for name in (ours, *others)}
+    return [
+        series.data,
+        series.work,
+        *(f"{sample.wall:.2f}" for sample in found.values()),
+        *(f"{found[ours].wall / found[other].wall:.3f}" for other in others),
+        " / ".join(_spread(series.samples[name]) for name in found),
+        " / ".join(f"{sample.cpu:.2f}" for sample in found.values()),
+    ]
+
+
+def _alone(series: Series) -> list[str]:
+    (samples,) = series.samples.values()
+    found = middle(samples)
+    return [
+        series.data,
+        series.work,
+        _time(series, found),
+        _spread(samples),
+        f"{found.cpu:.2f}",
+        f"{_megabytes(found.largest)} MB",
     ]
 
 

@@ -81,6 +81,7 @@ def apply_script(plan: HostPlan, application: Application) -> bytes:
         *("at tooling", *_tooling(plan.pending)),
         *("at stage", *_stage(entries, application)),
         *(_stage_file(entry, application.resolve) for entry in journal),
+        "hand_over",
         *("at verify", *_verify(plan.pending)),
         *("at probe", *_probe(plan.pending)),
         *_way_back(entries, application.state),

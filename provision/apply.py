@@ -66,7 +66,8 @@ class HostResult:
 class Order:
     """How to go over the fleet: who applies what, when and where PostgreSQL may be restarted.
 
-    `canary` hosts are done one at a time, before all others of their rank.
+    `canary` hosts are done one at a time, before all others of their rank. `doing` is told what
+    happens to a host while it is worked on, `changed` how it ended; both in its own thread.
     """
 
     by: str
@@ -74,6 +75,7 @@ class Order:
     at: datetime
     canary: int = 1
     allow_restart: frozenset[str] = frozenset()
+    doing: Callable[[str, str], None] = field(default=lambda _host, _what: None)
     changed: Callable[[HostResult], None] = field(default=lambda _: None)
 
 
@@ -170,7 +172,11 @@ def _apply_batch(
         return result
 
     outcomes = run_on(
-        [job.target for job in batch], work, parallel=eyes.parallel, password=eyes.password
+        [job.target for job in batch],
+        work,
+        parallel=eyes.parallel,
+        password=eyes.password,
+        started=lambda target: order.doing(by_target[target].host, "connecting"),
     )
     return [
         outcome.value or _failure(job.host, outcome.error)
@@ -181,6 +187,7 @@ def _apply_batch(
 def _apply_host(
     session: Session, job: HostJob, shown: HostPlan, eyes: Eyes, order: Order
 ) -> HostResult:
+    order.doing(job.host, "looking")
     observed = look(session, job, eyes)
     if observed.plan != shown:
         raise RefusedError(
@@ -188,6 +195,7 @@ def _apply_host(
             hint="Make the plan again and look at it.",
         )
     script = apply_script(observed.plan, _application(job, observed, eyes, order))
+    order.doing(job.host, "applying")
     try:
         answer = session.run_as_root(script, timeout=SECONDS).stdout
     except ConnectionLostError:
@@ -206,6 +214,7 @@ def _apply_host(
             hint="What was begun goes on there to its end, or is taken back by the next apply; "
             "make the plan again.",
         )
+    order.doing(job.host, "verifying")
     return _verified(session, job, observed.plan, eyes)
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from provision.catalog import Catalog
 from provision.errors import InputError
@@ -159,7 +159,7 @@ def _leaf(directory: Path, key: str, fields: dict[str, object]) -> Leaf:
 
 
 def _inside(directory: Path, key: str) -> Path:
-    path = directory / key.lstrip("/")
-    if ".." in path.parts or not key.startswith("/"):
+    path = PurePosixPath(key)
+    if ".." in path.parts or not path.is_absolute():
         raise InputError(f"{key!r} is no path of a host")
-    return path
+    return directory / key.lstrip("/")

@@ -46,6 +46,7 @@ begin() {
     flock -n 9 || fail "another apply is running"
     [ -e "$STATE/pending" ] && fail "an earlier apply was interrupted; its way back comes first"
     : >"$STATE/staged" || fail "cannot write below $STATE"
+    : >"$STATE/owners" || fail "cannot write below $STATE"
     : >"$STATE/undo.new"
     trap 'fail "ended unexpectedly"' EXIT
     trap 'fail "stopped by a signal"' INT TERM
@@ -91,13 +92,35 @@ stage() {
     place "$new" "$2" "$3" "$4"
 }
 
-# place FILE OWNER GROUP MODE : write a file that nobody reads yet.
+# place FILE OWNER GROUP MODE : write a file that nobody reads yet; it is root's alone until `hand_over`.
 place() {
     printf 'f\t%s\n' "$1" >>"$STATE/staged"
     (set -C && base64 -d >"$1") 2>/dev/null || fail "cannot write $1"
-    try chown "$2:$3" "$1"
-    try chmod "$4" "$1"
-    try sync "$1"
+    printf '%s\t%s\t%s\n' "$2:$3" "$4" "$1" 2>/dev/null >>"$STATE/owners" ||
+        fail "cannot write $STATE/owners"
+}
+
+# hand_over : all that was placed gets its owner and its mode, and is on disk. Many files at a time:
+# starting a program costs more than what it does to one of them.
+hand_over() {
+    of_each chown "$(cut -f 1 "$STATE/owners" | sort -u)"
+    of_each chmod "$(cut -f 2 "$STATE/owners" | sort -u)"
+    of_each sync ''
+    rm -f "$STATE/owners"
+}
+
+# of_each PROGRAM VALUES : run it once for each value with the files that have it, or on all files.
+of_each() {
+    program=$1 tab=$(printf '\t')
+    for value in ${2:-all}; do
+        set -- "$program"
+        [ "$value" = all ] || set -- "$program" "$value"
+        words=$#
+        while IFS=$tab read -r owner mode path; do
+            case $value in "$owner" | "$mode" | all) set -- "$@" "$path" ;; esac
+        done <"$STATE/owners"
+        [ $# -eq "$words" ] || reason=$("$@" 2>&1 9>&-) || fail "cannot $program: $reason"
+    done
 }
 
 stage_link() { # PATH TARGET
@@ -193,7 +216,7 @@ sweep() {
             d) rmdir "$path" 2>/dev/null ;;
         esac
     done
-    rm -f "$STATE/staged" "$STATE/undo.new"
+    rm -f "$STATE/staged" "$STATE/owners" "$STATE/undo.new"
 }
 
 # recover : the way back of an apply that ended in the middle.

@@ -72,6 +72,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
             jobs_of(members, arguments),
             eyes_of(arguments, prune=arguments.prune),
             revision=revision,
+            started=lambda host: shown.tell(host, "looking", done=False),
             finished=lambda host, status: shown.tell(host, status),
         )
 

@@ -107,7 +107,7 @@ missing_packages() {
         command -v envdir >/dev/null || echo daemontools
         command -v systemd-analyze >/dev/null || echo systemd
         [[ -e /usr/sbin/logrotate ]] || echo logrotate
-        for program in shellcheck vagrant; do
+        for program in curl git shellcheck vagrant; do
             command -v "$program" >/dev/null || echo "$program"
         done
     fi
