@@ -25,7 +25,7 @@ from provision.resources.base import Entry, Phase, Resource
 from provision.resources.envdir import Envdir
 from provision.resources.file import File
 from provision.resources.schedule import Timer
-from provision.resources.server import Block, PgSettings
+from provision.resources.server import block_path
 from provision.state import ABSENT, HostState, Journal, JournalEntry
 
 Ending = Literal["applied", "failed", "rolled_back", "lost"]
@@ -222,8 +222,8 @@ def _switched(change: Change, entry: Entry) -> bool:
 
 
 def _server(plan: HostPlan, application: Application) -> Iterator[str]:
-    """Ask, reload, verify: only where the server's files changed and it runs."""
-    touched = [c for c in plan.pending if isinstance(c.resource, PgSettings | Block)]
+    """Ask, reload, verify: only where files that the server reads changed, and it runs."""
+    touched = [c for c in plan.pending if "postgresql_reload" in c.effects]
     if not touched:
         return
     server = application.server
@@ -270,7 +270,7 @@ def journal_after(plan: HostPlan, application: Application) -> Journal:
 
 
 def _entries_of(resource: Resource, change: Change | None, state: HostState) -> tuple[Entry, ...]:
-    if change is not None and change.entries and isinstance(resource, Envdir | Block):
+    if change is not None and change.entries and isinstance(resource, Envdir):
         return change.entries
     if isinstance(resource, Envdir):
         number = int(state.paths[resource.name].target.rpartition("/")[2])
@@ -282,7 +282,7 @@ def _kept(plan: HostPlan, state: HostState) -> Iterator[JournalEntry]:
     """Entries of the journal before that stay ours although no role speaks of them."""
     for entry in state.journal.resources if state.journal is not None else ():
         objects = tuple(each for each in entry.objects if each.path in plan.orphans)
-        if objects:
+        if objects or block_path(entry.id) in plan.orphans:
             yield JournalEntry(id=entry.id, objects=objects)
 
 

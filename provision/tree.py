@@ -84,8 +84,7 @@ def _leaves(resource: Resource) -> Iterator[tuple[str, Leaf]]:
         case Envdir():
             yield from _variables(resource)
         case Block():
-            lines = (resource.begin, *resource.lines, resource.end)
-            yield f"{resource.name} ({resource.id})", _described(resource, "\n".join(lines) + "\n")
+            yield f"{resource.name} ({resource.id})", _described(resource, resource.text)
         case Package():
             yield resource.id, _described(resource, "installed\n")
         case User():

@@ -169,7 +169,7 @@ def rules_of(major: int) -> ServerRules:
         return pgsettings.same(pgsettings.lookup(name, major), wanted, running)
 
     def needs_restart(name: str) -> bool:
-        return pgsettings.effect(name, major) == "restart"
+        return pgsettings.effect(name, major) in ("restart", "recovery.conf")
 
     return ServerRules(same=same, needs_restart=needs_restart)
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from provision.layout import Layout, layout_of
 from provision.node import Node
-from provision.recipes.settings import Value, settings_resources
+from provision.recipes.settings import ARCHIVING, Value, settings_resources
 from provision.resources.base import Resource
-
-FILE = "50-pitr.conf"
 
 
 def archiving(node: Node) -> tuple[Resource, ...]:
@@ -16,7 +14,7 @@ def archiving(node: Node) -> tuple[Resource, ...]:
     return settings_resources(
         node,
         layout,
-        file=FILE,
+        file=ARCHIVING,
         title="Archiving",
         values=_values(node, layout).items(),
         recipe="archiving",
