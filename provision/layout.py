@@ -72,11 +72,13 @@ class Layout:
         form = "[ {ok}/%f -nt %p ] || exec {push} %p"
         return pg_command(form, ok=sh(f"{self.spool_directory}/ok"), push=words)
 
-    def restore_command(self) -> str:
+    def restore_command(self) -> Quoted:
         """What fetches a segment; any exit code that was not chosen for the server becomes 200."""
         if self.profile == "pitr":
-            return restore_command([self.program], extra_arguments=["--envdir", self.envdir])
-        return restore_command(["envdir", self.envdir, self.program])
+            text = restore_command([self.program], extra_arguments=["--envdir", self.envdir])
+        else:
+            text = restore_command(["envdir", self.envdir, self.program])
+        return Quoted("pg_command", text)
 
 
 def layout_of(node: Node) -> Layout:

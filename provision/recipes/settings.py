@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from provision import pgsettings
 from provision.content import Content
+from provision.errors import QuotingError
 from provision.layout import Layout
 from provision.node import Node
 from provision.quoting import Quoted, pg_conf
@@ -19,6 +20,9 @@ from provision.templates import render
 
 Value = str | int | float | bool | Quoted | Content
 
+COMMANDS = frozenset(
+    {"archive_cleanup_command", "archive_command", "recovery_end_command", "restore_command"}
+)
 ARCHIVING = "50-pitr.conf"
 RECOVERY = "60-pitr-recovery.conf"
 _RELOAD: tuple[Effect, ...] = ("postgresql_reload",)
@@ -69,6 +73,11 @@ def settings_pairs(settings: Iterable[ServerSetting]) -> list[tuple[str, Content
 def server_setting(name: str, value: Value, major: int) -> ServerSetting:
     """Return a setting whose value this version takes; raises InputError if it does not."""
     known = pgsettings.lookup(name, major)
+    if known.name in COMMANDS and not isinstance(value, Quoted):
+        raise QuotingError(
+            f"{known.name} is a command, and a {type(value).__name__} is not quoted as one",
+            hint="Build it with pg_command.",
+        )
     if isinstance(value, Quoted):
         value = value.text
     content = value if isinstance(value, Content) else Content.of(pgsettings.check(known, value))
