@@ -154,7 +154,7 @@ def _stage(entries: _Entries, application: Application) -> Iterator[str]:
         elif entry.kind == "link":
             yield call("stage_link", entry.path, entry.target)
         elif entry.kind == "file" and entry.content is not None:
-            verb = "place" if isinstance(change.resource, Envdir) else "stage"
+            verb = "place" if _in_place(change, entry, application.state) else "stage"
             yield _stage_file(entry, application.resolve, verb=verb)
 
 
@@ -185,7 +185,7 @@ def _way_back(entries: _Entries, state: HostState) -> Iterator[str]:
     for change, entry in entries:
         if _metadata_only(entry, state):
             yield call("will_set_metadata", entry.path)
-        elif _switched(change, entry) and not _goes_if_empty(entry, state):
+        elif _switched(change, entry, state) and not _goes_if_empty(entry, state):
             yield call("will_replace", entry.path)
 
 
@@ -202,7 +202,7 @@ def _switch(
             yield call("remove", entry.path)
         elif _metadata_only(entry, state):
             yield call("metadata", entry.path, entry.owner, entry.group, entry.mode)
-        elif _switched(change, entry):
+        elif _switched(change, entry, state):
             yield call("switch", entry.path)
 
 
@@ -214,11 +214,23 @@ def _metadata_only(entry: Entry, state: HostState) -> bool:
     return entry.kind == "file" and entry.content is None
 
 
-def _switched(change: Change, entry: Entry) -> bool:
-    """Whether it waits beside its place; a generation is written where it stays."""
-    if entry.kind == "directory":
+def _switched(change: Change, entry: Entry, state: HostState) -> bool:
+    """Whether it waits beside its place."""
+    return entry.kind != "directory" and not _in_place(change, entry, state)
+
+
+def _in_place(change: Change, entry: Entry, state: HostState) -> bool:
+    """Whether a file is written where it stays before anything is switched, and then swept or kept.
+
+    That goes for a generation, and for a new file of the environment such as a key: nothing reads
+    it yet but the probe.
+    """
+    if entry.kind != "file":
         return False
-    return entry.kind != "file" or not isinstance(change.resource, Envdir)
+    if isinstance(change.resource, Envdir):
+        return True
+    new = state.paths.get(entry.path, ABSENT).kind == "absent"
+    return new and isinstance(change.resource, File) and change.resource.phase == "environment"
 
 
 def _server(plan: HostPlan, application: Application) -> Iterator[str]:
