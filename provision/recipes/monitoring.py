@@ -14,7 +14,6 @@ from provision.templates import render
 
 _ORIGIN = Origin(recipe="monitoring")
 _TIMEOUT = 60
-_FIRST_WITH_PG_WAL = 10
 
 
 def monitoring(node: Node) -> tuple[Resource, ...]:
@@ -33,7 +32,6 @@ def monitoring(node: Node) -> tuple[Resource, ...]:
         labels=labels(node),
         metrics=wanted.textfile_directory,
         envdir=layout.envdir,
-        old=layout.major < _FIRST_WITH_PG_WAL,
     )
     directory = Directory(
         name=wanted.textfile_directory,

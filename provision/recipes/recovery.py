@@ -41,6 +41,7 @@ def recovery(node: Node) -> tuple[Resource, ...]:
                 name=_conf_path(node, layout),
                 phase="server",
                 notifies=("postgresql_reload",),
+                guards=() if layout.has_signal_files else (_is_no_standbys(layout),),
                 origin=_ORIGIN,
             ),
         )
@@ -170,7 +171,23 @@ def _recovery_conf(node: Node, layout: Layout, values: tuple[tuple[str, Value], 
 
 
 def _is_a_standbys(layout: Layout) -> Guard:
-    """Restored and not started yet, or stopped or running in recovery."""
+    return Guard(
+        argv=_ask_state(layout),
+        reason="the data directory is empty or a primary's: restore a base backup into it first",
+    )
+
+
+def _is_no_standbys(layout: Layout) -> Guard:
+    """A standby without its recovery.conf starts as a second primary."""
+    return Guard(
+        argv=_ask_state(layout),
+        reason="the data directory is a standby's: promote it, or give the host a recovery mode",
+        expect=False,
+    )
+
+
+def _ask_state(layout: Layout) -> tuple[str, ...]:
+    """Whether it was restored and not started yet, or is stopped or running in recovery."""
     data = sh(layout.data_directory).text
     control = sh(f"{layout.bin_directory}/pg_controldata").text
     states = "in archive recovery|shut down in recovery"
@@ -178,10 +195,7 @@ def _is_a_standbys(layout: Layout) -> Guard:
         f"[ -e {data}/PG_VERSION ] || exit 1; [ -e {data}/backup_label ] && exit 0; "
         f"LC_ALL=C {control} {data} | grep -Eq '^Database cluster state: +({states})$'"
     )
-    return Guard(
-        argv=("sh", "-c", script),
-        reason="the data directory is empty or a primary's: restore a base backup into it first",
-    )
+    return ("sh", "-c", script)
 
 
 def _conf_path(node: Node, layout: Layout) -> str:
