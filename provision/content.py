@@ -76,8 +76,13 @@ class Content:
         return "".join(self._texts(lambda part: _revealed(part, resolve))).encode()
 
     def redacted(self, label: Label) -> str:
-        """Return the text with `<secret REF LABEL>` where a secret stands."""
-        return "".join(self._texts(lambda part: f"<secret {part.ref} {label(part.ref)}>"))
+        """Return the text with `<secret REF LABEL>` where a secret stands; "" is no label."""
+
+        def shown(part: SecretPart) -> str:
+            told = label(part.ref)
+            return f"<secret {part.ref} {told}>" if told else str(part)
+
+        return "".join(self._texts(shown))
 
     def __str__(self) -> str:
         return "".join(self._texts(str))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from getpass import getpass, getuser
@@ -23,6 +23,8 @@ from provision.observe import Eyes
 from provision.plan.compare import ServerRules
 from provision.project import ConfiguredHost, Project, choose, configure, load
 from provision.redaction import Fingerprints, redacted_diff
+from provision.secrets import bag_file
+from provision.secrets.bag import Bag
 from provision.secrets.keys import identities_from
 from provision.secrets.vault import Secrets
 from provision.selection import Selectors
@@ -70,13 +72,16 @@ def chosen(arguments: argparse.Namespace) -> tuple[Member, ...]:
     return members_of(load(arguments.project), selectors_of(arguments))
 
 
-def secrets_of(arguments: argparse.Namespace) -> Secrets:
+def secrets_of(
+    arguments: argparse.Namespace, *, load_bag: Callable[[Path], Bag] = bag_file.load
+) -> Secrets:
     """Return what resolves references; what it resolves is scrubbed from every output."""
     return Secrets(
         arguments.variables,
         arguments.project,
         identities_from(arguments.variables),
         learn=arguments.scrubber.learn,
+        load_bag=load_bag,
     )
 
 
