@@ -63,8 +63,8 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     if arguments.against is not None:
         trees = _rendered(arguments.against)
         if selectors_of(arguments) != Selectors():  # the others are not gone
-            names = {member.host.name for member in members}
-            trees = {name: tree for name, tree in trees.items() if name in names}
+            present = {member.host.name for member in members}
+            trees = {name: tree for name, tree in trees.items() if name in present}
         return _offline(members, trees, f"tree {arguments.against}", revision)
     if arguments.against_git is not None:
         _check_selection(arguments)
