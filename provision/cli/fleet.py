@@ -64,7 +64,7 @@ def selectors_of(arguments: argparse.Namespace) -> Selectors:
 
 def members_of(project: Project, selectors: Selectors) -> tuple[Member, ...]:
     """Compile the hosts that are selected; raises InputError and UsageError."""
-    return tuple(_member(project, host) for host in choose(project, selectors))
+    return tuple(compiled(configure(project, host)) for host in choose(project, selectors))
 
 
 def chosen(arguments: argparse.Namespace) -> tuple[Member, ...]:
@@ -142,15 +142,15 @@ def _git(project: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def _member(project: Project, host: Host) -> Member:
-    configured = configure(project, host)
+def compiled(configured: ConfiguredHost) -> Member:
+    """Compile one host; raises InputError, which names the host."""
     node = node_of(configured)
     try:
         return Member(configured=configured, node=node, catalog=catalog_of(node))
     except InputError as error:
         message = error.message
-        if host.name not in message:
-            message = f"host {host.name}: {message}"
+        if not message.startswith(f"host {node.name}: "):
+            message = f"host {node.name}: {message}"
         raise InputError(message, hint=error.hint) from None
 
 

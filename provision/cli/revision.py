@@ -53,6 +53,9 @@ def _git(project: Path, *words: str) -> bytes:
         raise InputError("git is not installed here") from None
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        if said and "not a git repository" in said[-1]:
+            hint = "--against DIR compares with what provision render has written, without git."
+            raise InputError(f"{project} is not in git", hint=hint)
         raise InputError(
             f"git cannot read the revision: {said[-1] if said else 'there is none of that name'}",
             hint="Name a revision that is here; CI often fetches the newest commit only.",

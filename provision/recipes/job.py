@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from provision.content import Content
 from provision.cron_schedule import CronSchedule
+from provision.errors import InputError
 from provision.layout import Layout
 from provision.node import Node
 from provision.recipes.alert_rules import labels
@@ -85,7 +86,11 @@ def _spread(node: Node, job: Job) -> CronSchedule:
     """Many a schedule cannot be moved, and without a spread none has to be."""
     if job.spread <= 0:
         return job.schedule
-    return job.schedule.delayed(delay(node.name, job.name, job.spread))
+    try:
+        return job.schedule.delayed(delay(node.name, job.name, job.spread))
+    except InputError as error:
+        hint = "Name one minute and the hours, or leave the spread out."
+        raise InputError(f"{job.name}: {error.message}", hint=hint) from None
 
 
 def delay(host: str, job: str, spread: int) -> int:
