@@ -32,6 +32,8 @@ def environment_of(node: Node, layout: Layout) -> Iterator[tuple[str, Content]]:
     """
     yield from _repository(node, layout)
     yield from _encryption(node)
+    if layout.spool is not None:
+        yield "PITR_SPOOL_DIR", Content.of(layout.spool)
     yield "PGHOST", Content.of(layout.sockets)
     yield "PGPORT", Content.of(str(layout.port))
     yield "PGUSER", Content.of(node.attributes.postgresql.user)

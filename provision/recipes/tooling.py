@@ -55,7 +55,7 @@ def _engine(node: Node, layout: Layout) -> tuple[Resource, ...]:
 
 
 def _directories(layout: Layout) -> tuple[Resource, ...]:
-    ours = (layout.state_directory, layout.spool_directory)
+    ours = filter(None, (layout.state_directory, layout.spool))
     return (
         Directory(name=layout.config_directory, group=layout.group, mode="0750", origin=_ORIGIN),
         Directory(name=layout.jobs, mode="0755", origin=_ORIGIN),

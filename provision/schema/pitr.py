@@ -188,8 +188,8 @@ class Pitr:
     spool_directory: str | None = attribute(
         PATH,
         default=None,
-        derived="state_directory",
-        doc="Where segments wait that are fetched or pushed ahead; not in the data directory.",
+        doc="Where WAL is pushed ahead and prefetched, of this cluster alone and not in the data "
+        "directory; null for not at all.",
     )
     repository: str | None = attribute(
         _REPOSITORY,

@@ -175,13 +175,17 @@ class TestSettings:
         origin=ORIGIN,
     )
 
-    def server(self, mode: str, timeout: str = "60", **more: bool) -> ServerState:
+    def server(
+        self, mode: str, timeout: str = "60", *, pending_restart: bool = False
+    ) -> ServerState:
         """A server that runs with these values."""
         return ServerState(
             answers=True,
             version=150000,
             settings={
-                "archive_mode": SettingState(value=mode, source_file="/etc/a.conf", **more),
+                "archive_mode": SettingState(
+                    value=mode, source_file="/etc/a.conf", pending_restart=pending_restart
+                ),
                 "archive_timeout": SettingState(value=timeout, unit="s", source_file="/etc/a.conf"),
             },
         )

@@ -188,7 +188,7 @@ class TestTooling:
 
     def test_directories_belong_to_who_writes_into_them(self) -> None:
         """The server's user cannot change where its WAL goes."""
-        found = entries(catalog("tooling"))
+        found = entries(catalog("tooling", pitr="spool_directory: /var/spool/pitr"))
         assert (found["/etc/pitr.d"].owner, found["/etc/pitr.d"].mode) == ("root", "0750")
         assert (found["/var/spool/pitr"].owner, found["/var/spool/pitr"].mode) == (
             "postgres",

@@ -11,21 +11,30 @@ from provision.resources.server import Block
 from tests.unit.provision.recipes.hosts import catalog, entries, settings
 
 CONF = "/etc/postgresql/15/main"
+SPOOL = "spool_directory: /var/spool/p"
 PGDATA = "/var/lib/postgresql/15/main"
 
 
 class TestArchiving:
     """What a primary gets."""
 
-    def test_a_segment_that_is_pushed_already_costs_one_test_of_the_shell(self) -> None:
-        """The command itself is the fast path."""
+    def test_each_segment_is_pushed(self) -> None:
+        """The shell is replaced by the program."""
         assert settings(catalog("archiving")) == {
             "wal_level": "replica",
             "archive_mode": "on",
             "archive_timeout": "1min",
-            "archive_command": "[ /var/spool/pitr/ok/%f -nt %p ] || "
-            "exec /opt/pitr/bin/pitr wal-push --envdir /etc/pitr.d/env %p",
+            "archive_command": "exec /opt/pitr/bin/pitr wal-push --envdir /etc/pitr.d/env %p",
         }
+
+    def test_with_a_spool_one_that_was_pushed_ahead_costs_a_test(self) -> None:
+        """The command itself is the fast path; what it cannot answer for goes the long way."""
+        command = settings(catalog("archiving", pitr=SPOOL))["archive_command"]
+        assert command == (
+            "[ /var/spool/p/pgdata -ef . ] && [ /var/spool/p/ok/%f -nt %p ]"
+            " && [ /var/spool/p/at/%f -ot %p ] || exec /opt/pitr/bin/pitr wal-push"
+            " --spool-dir /var/spool/p --envdir /etc/pitr.d/env %p"
+        )
 
     @pytest.mark.parametrize("profile", ["wal-e", "wal-g"])
     def test_a_profile_keeps_the_paths_that_people_know(self, profile: str) -> None:
@@ -111,6 +120,18 @@ class TestRecovery:
         """1 to 125 would end it, and promote."""
         command = settings(catalog("recovery", pitr="recovery: {mode: archive}"))["restore_command"]
         assert command.endswith("rc=$?; case $rc in 0|74|75) exit $rc;; *) exit 200;; esac")
+
+    def test_with_a_spool_what_was_prefetched_is_moved(self) -> None:
+        """Only what came since the server's start; the long way follows."""
+        pitr = f"{SPOOL}\nrecovery: {{mode: archive}}"
+        command = settings(catalog("recovery", pitr=pitr))["restore_command"]
+        fast, slow = command.split("exit 0; ")
+        assert fast == (
+            "[ /var/spool/p/pgdata -ef . ] && [ /var/spool/p/fetched/%f -nt postmaster.pid ]"
+            ' && mv -f /var/spool/p/fetched/%f "%p" && '
+        )
+        assert slow.startswith("/opt/pitr/bin/pitr wal-fetch --envdir /etc/pitr.d/env --spool-dir")
+        assert slow.endswith("*) exit 200;; esac")
 
     @pytest.mark.parametrize(
         ("target", "expected"),
