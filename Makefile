@@ -36,6 +36,10 @@ _types:
 _layers:
 	lint-imports
 
+.PHONY: golden
+golden: ## write the golden renders of the sample roles anew, into tests/golden
+	@$(IN_PLACE) python -m tests.support.golden
+
 .PHONY: bench
 bench: ## compare with peers, into bench/RESULTS.md (ARGS="--only provision": a part)
 	@$(BOOTSTRAP) --rig --postgres 15 $(STORES) --fetch bench.programs \

@@ -25,7 +25,7 @@ from provision.resources.base import Entry, Phase, Resource
 from provision.resources.envdir import Envdir
 from provision.resources.file import File
 from provision.resources.schedule import Timer
-from provision.resources.server import Block, PgSettings
+from provision.resources.server import block_path
 from provision.state import ABSENT, HostState, Journal, JournalEntry
 
 Ending = Literal["applied", "failed", "rolled_back", "lost"]
@@ -155,7 +155,7 @@ def _stage(entries: _Entries, application: Application) -> Iterator[str]:
         elif entry.kind == "link":
             yield call("stage_link", entry.path, entry.target)
         elif entry.kind == "file" and entry.content is not None:
-            verb = "place" if isinstance(change.resource, Envdir) else "stage"
+            verb = "place" if _in_place(change, entry, application.state) else "stage"
             yield _stage_file(entry, application.resolve, verb=verb)
 
 
@@ -186,7 +186,7 @@ def _way_back(entries: _Entries, state: HostState) -> Iterator[str]:
     for change, entry in entries:
         if _metadata_only(entry, state):
             yield call("will_set_metadata", entry.path)
-        elif _switched(change, entry) and not _goes_if_empty(entry, state):
+        elif _switched(change, entry, state) and not _goes_if_empty(entry, state):
             yield call("will_replace", entry.path)
 
 
@@ -203,7 +203,7 @@ def _switch(
             yield call("remove", entry.path)
         elif _metadata_only(entry, state):
             yield call("metadata", entry.path, entry.owner, entry.group, entry.mode)
-        elif _switched(change, entry):
+        elif _switched(change, entry, state):
             yield call("switch", entry.path)
 
 
@@ -215,16 +215,28 @@ def _metadata_only(entry: Entry, state: HostState) -> bool:
     return entry.kind == "file" and entry.content is None
 
 
-def _switched(change: Change, entry: Entry) -> bool:
-    """Whether it waits beside its place; a generation is written where it stays."""
-    if entry.kind == "directory":
+def _switched(change: Change, entry: Entry, state: HostState) -> bool:
+    """Whether it waits beside its place."""
+    return entry.kind != "directory" and not _in_place(change, entry, state)
+
+
+def _in_place(change: Change, entry: Entry, state: HostState) -> bool:
+    """Whether a file is written where it stays before anything is switched, and then swept or kept.
+
+    That goes for a generation, and for a new file of the environment such as a key: nothing reads
+    it yet but the probe.
+    """
+    if entry.kind != "file":
         return False
-    return entry.kind != "file" or not isinstance(change.resource, Envdir)
+    if isinstance(change.resource, Envdir):
+        return True
+    new = state.paths.get(entry.path, ABSENT).kind == "absent"
+    return new and isinstance(change.resource, File) and change.resource.phase == "environment"
 
 
 def _server(plan: HostPlan, application: Application) -> Iterator[str]:
-    """Ask, reload, verify: only where the server's files changed and it runs."""
-    touched = [c for c in plan.pending if isinstance(c.resource, PgSettings | Block)]
+    """Ask, reload, verify: only where files that the server reads changed, and it runs."""
+    touched = [c for c in plan.pending if "postgresql_reload" in c.effects]
     if not touched:
         return
     server = application.server
@@ -271,7 +283,7 @@ def journal_after(plan: HostPlan, application: Application) -> Journal:
 
 
 def _entries_of(resource: Resource, change: Change | None, state: HostState) -> tuple[Entry, ...]:
-    if change is not None and change.entries and isinstance(resource, Envdir | Block):
+    if change is not None and change.entries and isinstance(resource, Envdir):
         return change.entries
     if isinstance(resource, Envdir):
         number = int(state.paths[resource.name].target.rpartition("/")[2])
@@ -283,7 +295,7 @@ def _kept(plan: HostPlan, state: HostState) -> Iterator[JournalEntry]:
     """Entries of the journal before that stay ours although no role speaks of them."""
     for entry in state.journal.resources if state.journal is not None else ():
         objects = tuple(each for each in entry.objects if each.path in plan.orphans)
-        if objects:
+        if objects or block_path(entry.id) in plan.orphans:
             yield JournalEntry(id=entry.id, objects=objects)
 
 

@@ -99,4 +99,5 @@ def _plan(job: HostJob, outcome: Outcome[HostPlan]) -> HostPlan:
 def failed_plan(host: str, error: ProvisionError) -> HostPlan:
     """The plan of a host that could not be looked at."""
     status: Status = "unreachable" if isinstance(error, UnreachableError) else "error"
-    return HostPlan(host=host, status=status, problem=error.message, hint=error.hint or "")
+    problem = error.message.removeprefix(f"{host}: ")
+    return HostPlan(host=host, status=status, problem=problem, hint=error.hint or "")
