@@ -9,7 +9,7 @@ time. The script removes what it did if anything after the switch fails.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -17,26 +17,51 @@ from typing import Literal
 from provision.agent import call, functions
 from provision.catalog import Catalog
 from provision.content import Content, Resolve
-from provision.journal import JOURNAL, PATHS, applied, dump_journal, dump_paths, journal_of
+from provision.journal import (
+    JOURNAL,
+    PATHS,
+    RECOVER,
+    applied,
+    dump_journal,
+    dump_paths,
+    journal_of,
+)
 from provision.observation import ServerAddress
 from provision.plan.model import Change, HostPlan
 from provision.resources.account import Package, User, Venv
 from provision.resources.base import Entry, Phase, Resource
 from provision.resources.envdir import Envdir
 from provision.resources.file import File
-from provision.resources.schedule import Timer
+from provision.resources.schedule import CRON_DIRECTORY, Timer
 from provision.resources.server import Block, PgSettings
 from provision.state import ABSENT, HostState, Journal, JournalEntry
 
-Ending = Literal["applied", "failed", "rolled_back", "lost"]
+Ending = Literal["applied", "refused", "failed", "rolled_back", "lost"]
+_ENDINGS: Mapping[str, Ending] = {
+    "refused": "refused",
+    "failed": "failed",
+    "rolled_back": "rolled_back",
+}
 GENERATIONS_KEPT = 3
 _FOLD = 3072  # bytes a line of base64; a multiple of 3
 
+# After a reload, and after a restart as well.
 _RUNNING = (
     "select f.name || ' of ' || f.sourcefile from pg_file_settings f"
     " join pg_settings s on s.name = lower(f.name)"
     " where f.applied and s.context <> 'postmaster' and f.sourcefile in ({files})"
     " and (s.sourcefile, s.sourceline) is distinct from (f.sourcefile, f.sourceline)"
+)
+_WAITING = "select name from pg_settings where pending_restart and sourcefile in ({files})"
+# cron starts it once, when the host comes up; its name has no dot, or cron would pass it over.
+_HOOK = Entry(
+    path=f"{CRON_DIRECTORY}/provision-recover",
+    kind="file",
+    mode="0600",
+    content=Content.of(
+        "# An apply has not ended yet. If it never does, the host goes back to what it was.\n"
+        f"@reboot root /bin/sh {RECOVER} boot 2>&1 | logger -t provision\n"
+    ),
 )
 
 
@@ -79,10 +104,11 @@ def apply_script(plan: HostPlan, application: Application) -> bytes:
         *("at preflight", call("begin", application.id), "not_held"),
         *_unchanged(entries, application.state),
         *("at tooling", *_tooling(plan.pending)),
-        *("at stage", *_stage(entries, application)),
+        *("at stage", *_recovery(application), *_stage(entries, application)),
         *(_stage_file(entry, application.resolve) for entry in journal),
         *("at verify", *_verify(plan.pending)),
         *("at probe", *_probe(plan.pending)),
+        *_server_way_back(plan, application),
         *_way_back(entries, application.state),
         *(call("will_replace", entry.path) for entry in journal),
         *("at switch", "commence", *_switch(entries, application.state, before="schedule")),
@@ -98,7 +124,7 @@ def apply_script(plan: HostPlan, application: Application) -> bytes:
 
 def recovery_script() -> bytes:
     """Return the script that takes back what an interrupted apply had done."""
-    return (functions("apply") + "recover\n").encode()
+    return (functions("apply") + 'recover "$@"\n').encode()
 
 
 def parse_outcome(answer: bytes) -> Outcome:
@@ -110,15 +136,27 @@ def parse_outcome(answer: bytes) -> Outcome:
             step = text
         elif kind == "ok":
             return Outcome(ending="applied")
-        elif kind in ("failed", "rolled_back"):
+        elif kind in _ENDINGS:
             where, _, message = text.partition(": ")
-            return Outcome(
-                ending="failed" if kind == "failed" else "rolled_back", step=where, message=message
-            )
+            return Outcome(ending=_ENDINGS[kind], step=where, message=message)
     return Outcome(ending="lost", step=step, message="the connection ended before the apply did")
 
 
 _Entries = Sequence[tuple[Change, Entry]]
+
+
+def _recovery(application: Application) -> Iterator[str]:
+    """What takes an apply back that a power cut ends: it stands on the host only that long."""
+    script = Entry(
+        path=RECOVER,
+        kind="file",
+        mode="0700",
+        content=Content.of(recovery_script().decode()),
+    )
+    yield _stage_file(script, application.resolve, verb="place")
+    yield f"if [ -w {CRON_DIRECTORY} ]; then"
+    yield _stage_file(_HOOK, application.resolve, verb="place")
+    yield "fi"
 
 
 def _unchanged(entries: _Entries, state: HostState) -> Iterator[str]:
@@ -221,21 +259,41 @@ def _switched(change: Change, entry: Entry) -> bool:
     return entry.kind != "file" or not isinstance(change.resource, Envdir)
 
 
-def _server(plan: HostPlan, application: Application) -> Iterator[str]:
-    """Ask, reload, verify: only where the server's files changed and it runs."""
-    touched = [c for c in plan.pending if isinstance(c.resource, PgSettings | Block)]
-    if not touched:
+def _concerns_server(plan: HostPlan, application: Application) -> bool:
+    effects = ("postgresql_reload", "postgresql_restart")
+    waits = application.restart and plan.awaiting_restart
+    return bool(waits) or any(effect in effects for effect in plan.effects)
+
+
+def _server_way_back(plan: HostPlan, application: Application) -> Iterator[str]:
+    """Which server it is, for all that follows, and what is done with it on the way back."""
+    if not _concerns_server(plan, application):
         return
     server = application.server
-    files = ", ".join("'" + change.path.replace("'", "''") + "'" for change in touched)
-    yield call("serve", server.user, server.psql, server.sockets, str(server.port))
+    words = (server.user, server.psql, server.sockets, str(server.port), server.data_directory)
+    yield call("serve", *words)
+    yield "will_reread"
+    if any(change.reset for change in plan.pending):
+        yield call("will_replace", server.auto_conf)
+
+
+def _server(plan: HostPlan, application: Application) -> Iterator[str]:
+    """Ask, reload, verify: only where the server's files changed and it runs."""
+    if not _concerns_server(plan, application):
+        return
+    settings = [r for r in application.catalog.resources if isinstance(r, PgSettings)]
+    files = ", ".join("'" + each.name.replace("'", "''") + "'" for each in settings) or "''"
+    resets = [name for change in plan.pending for name in change.reset]
     yield "if answers; then"
+    if resets:
+        yield call("reset_settings", *resets)
     yield from ("at check", "check_files", "at reload")
     yield 'reload_server || fail "the server does not read its files"'
     yield "at running"
     yield call("verify_running", _RUNNING.format(files=files))
-    if application.restart and plan.restart_settings:
+    if application.restart and (plan.restart_settings or plan.awaiting_restart):
         yield from ("at restart", call("restart_server", *application.restart))
+        yield call("verify_running", _WAITING.format(files=files))
     yield "fi"
 
 

@@ -2,8 +2,10 @@
 # The caller appends a function main and, on the last line, its call: an answer that is cut while
 # it is sent runs nothing. A cut connection does not stop what has begun.
 #
-# Before the first object is switched, the way back is on disk: $STATE/pending has a line for each
-# object, and whoever comes next undoes them. After the last, it is removed: that is the commit.
+# What is on disk in $STATE tells whoever comes next what to do: `staged` lists what waits beside its
+# place and is removed; `pending`, there before the first object is switched, is the way back and is
+# gone; its renaming to `committed` is the commit, after which what was replaced is removed. After a power
+# cut cron comes first: it finds the way back in /etc/cron.d before anything else is asked for.
 
 set -u
 umask 077
@@ -12,6 +14,8 @@ LC_ALL=C
 export PATH LC_ALL
 trap '' HUP PIPE
 STATE=/var/lib/provision
+HOOK=/etc/cron.d/provision-recover
+locked=no
 switched=no
 step=begin
 
@@ -21,15 +25,26 @@ at() { step=$1; say step "$1"; }
 # fail MESSAGE : ends; before the switch nothing has changed, after it everything goes back.
 fail() {
     trap - EXIT
+    trap '' INT TERM
     if [ "$switched" = yes ]; then
         undo
-        [ "$reloaded" = yes ] && reload_server
         ending=rolled_back
     else
-        sweep
+        [ "$locked" = no ] || sweep
         ending=failed
     fi
-    say "$ending" "$step: $(printf '%s' "$1" | tr '\n\t' '  ')"
+    finally "$ending" "$1"
+}
+
+# refuse MESSAGE : ends, because the host is not as it was when it was looked at.
+refuse() {
+    trap - EXIT
+    [ "$locked" = no ] || sweep
+    finally refused "$1"
+}
+
+finally() { # ENDING MESSAGE
+    say "$1" "$step: $(printf '%s' "$2" | tr '\n\t' '  ')"
     exit 1
 }
 
@@ -37,30 +52,34 @@ fail() {
 try() { reason=$("$@" 2>&1 9>&-) || fail "$* failed: $reason"; }
 quietly() { "$@" >/dev/null 2>&1 9>&-; }
 
-# begin ID NEEDED_KIB : one apply at a time, and room for what comes.
+# begin ID : one apply at a time. A lock that is held for a moment is whoever looks at the host.
 begin() {
     ID=$1
-    reloaded=no
     [ -d "$STATE" ] || mkdir -m 0700 "$STATE" || fail "cannot make $STATE"
     exec 9>"$STATE/lock" || fail "cannot open $STATE/lock"
-    flock -n 9 || fail "another apply is running"
-    [ -e "$STATE/pending" ] && fail "an earlier apply was interrupted; its way back comes first"
+    flock -w 2 9 || refuse "another apply is running"
+    for left in pending committed staged; do
+        [ ! -e "$STATE/$left" ] || refuse "an earlier apply was interrupted; its way back comes first"
+    done
     : >"$STATE/staged" || fail "cannot write below $STATE"
-    : >"$STATE/undo.new"
+    locked=yes
+    : >"$STATE/undo.new" || fail "cannot write below $STATE"
     trap 'fail "ended unexpectedly"' EXIT
     trap 'fail "stopped by a signal"' INT TERM
 }
 
 # not_held : nobody has put the host on hold since it was looked at.
-not_held() { [ -e "$STATE/hold.json" ] && fail "the host is on hold"; }
+not_held() { [ ! -e "$STATE/hold.json" ] || refuse "the host is on hold"; }
 
 # forget_hold : it has run out.
 forget_hold() { rm -f "$STATE/hold.json"; }
 
 # unchanged : stdin has lines of sha256sum, for every file that will be replaced.
-unchanged() { sha256sum --status --strict -c - || fail "a file has changed since the plan was made"; }
+unchanged() {
+    sha256sum --status --strict -c - || refuse "a file has changed since the plan was made"
+}
 still_absent() {
-    if [ -e "$1" ] || [ -L "$1" ]; then fail "$1 has appeared since the plan was made"; fi
+    if [ -e "$1" ] || [ -L "$1" ]; then refuse "$1 has appeared since the plan was made"; fi
 }
 
 # beside PATH WORD : the name under which something waits beside its place, hidden from all readers.
@@ -135,10 +154,22 @@ will_set_metadata() { # PATH
         >>"$STATE/undo.new"
 }
 
-no_way_back_needed() { rm -f "$STATE/undo.new" "$STATE/staged"; trap - EXIT; }
+# will_reread : the server goes by its files again after they went back.
+will_reread() {
+    printf 'server\t%s\t%s\t%s\t%s\t%s\n' "$SERVER_USER" "$PSQL" "$SOCKETS" "$PORT" "$DATA" \
+        >>"$STATE/undo.new"
+}
+
+# settle FILE : the names in the directories of its paths are on disk too, and not only the bytes.
+settle() {
+    cut -f 2 "$1" | sed 's|/[^/]*$||' | sort -u | while read -r directory; do
+        [ ! -d "$directory" ] || sync "$directory"
+    done
+}
 
 # commence : from here on a failure means going back.
 commence() {
+    settle "$STATE/staged"
     try sync "$STATE/undo.new"
     try mv -T "$STATE/undo.new" "$STATE/pending"
     try sync "$STATE"
@@ -170,18 +201,46 @@ remove() { # PATH
     try rm -f "$1"
 }
 
-# undo : the lines of pending in reverse; each may have been done already, or never have been needed.
+# undo [boot] : the lines of pending in reverse; each may have been done already, or never have been
+# needed.
 undo() {
     tac "$STATE/pending" | while IFS="$(printf '\t')" read -r what path old mode; do
         case $what in
-            restore) if [ -e "$old" ] || [ -L "$old" ]; then mv -fT "$old" "$path"; fi ;;
+            restore) put_back "$old" "$path" ;;
             remove) rm -f "$path" ;;
             metadata) chown "$old" "$path" && chmod "$mode" "$path" ;;
         esac
     done
+    settle "$STATE/pending"
+    reread "$@"
     sweep
-    sync
     rm -f "$STATE/pending"
+}
+
+put_back() { # OLD PATH
+    [ -e "$1" ] || [ -L "$1" ] || return 0
+    # a directory takes no link's place
+    if [ -d "$1" ] && [ -L "$2" ]; then rm -f "$2"; fi
+    mv -fT "$1" "$2"
+}
+
+# reread [boot] : the server, as pending names it, goes by its files again; a server that is starting
+# too. One that was being restarted is restarted, unless the whole host just was.
+reread() {
+    IFS="$(printf '\t')" read -r _ SERVER_USER PSQL SOCKETS PORT DATA <<END
+$(grep '^server' "$STATE/pending")
+END
+    [ -n "$DATA" ] || return 0
+    restart=$(sed -n 's/^restart\t//p' "$STATE/pending")
+    if [ $# -eq 0 ] && [ -n "$restart" ]; then
+        # shellcheck disable=SC2086 # its words
+        (set -f && IFS="$(printf '\t')" && quietly $restart)
+    elif answers; then
+        reload_server
+    else
+        pid=$(head -n 1 "$DATA/postmaster.pid" 2>/dev/null) &&
+            [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = postgres ] && kill -HUP "$pid"
+    fi
 }
 
 # sweep : remove what was staged; directories only if they are empty.
@@ -196,23 +255,39 @@ sweep() {
     rm -f "$STATE/staged" "$STATE/undo.new"
 }
 
-# recover : the way back of an apply that ended in the middle.
+# recover [boot] : what an apply that ended in the middle left is taken back, or away.
 recover() {
     exec 9>"$STATE/lock" || exit 1
-    flock -n 9 || { say failed "another apply is running"; exit 1; }
-    if [ -e "$STATE/pending" ]; then undo; else sweep; fi
+    flock -w 2 9 || refuse "another apply is running"
+    if [ -e "$STATE/pending" ]; then
+        undo "$@"
+    elif [ -e "$STATE/committed" ]; then
+        finish
+    else
+        sweep
+    fi
     say ok recovered
 }
 
+# commit : nothing goes back any more.
 commit() {
-    cut -f 3 -s "$STATE/pending" | while read -r old; do
-        case $old in */.provision-old-"$ID".*) rm -rf "$old" ;; esac
-    done
-    rm -f "$STATE/pending" "$STATE/staged"
-    sync "$STATE"
+    settle "$STATE/pending"
+    trap '' INT TERM
+    try mv -T "$STATE/pending" "$STATE/committed"
     trap - EXIT
     switched=no
+    sync "$STATE"
+    finish
     say ok applied
+}
+
+# finish : what was replaced is needed no more.
+finish() {
+    cut -f 3 -s "$STATE/committed" | while read -r old; do
+        case $old in */.provision-old-*) rm -rf "$old" ;; esac
+    done
+    rm -f "$STATE/staged" "$STATE/recover" "$HOOK"
+    rm -f "$STATE/committed"
 }
 
 user() { # NAME GROUP HOME SHELL
@@ -241,8 +316,8 @@ install_venv() {
     try chmod -R go+rX "$1"
 }
 
-# serve USER PSQL SOCKETS PORT : which server the following functions speak of.
-serve() { SERVER_USER=$1 PSQL=$2 SOCKETS=$3 PORT=$4; }
+# serve USER PSQL SOCKETS PORT DATA : which server the following functions speak of.
+serve() { SERVER_USER=$1 PSQL=$2 SOCKETS=$3 PORT=$4 DATA=$5; }
 
 sql() {
     runuser -u "$SERVER_USER" -- env PGCONNECT_TIMEOUT=5 PGOPTIONS='-c statement_timeout=10s' \
@@ -265,7 +340,6 @@ check_files() {
 
 # reload_server : and wait until the postmaster has read its files.
 reload_server() {
-    reloaded=yes
     before=$(sql 'select pg_conf_load_time()') && quietly sql 'select pg_reload_conf()' || return 1
     tries=0
     until [ "$(sql 'select pg_conf_load_time()')" != "$before" ]; do
@@ -275,7 +349,17 @@ reload_server() {
     done
 }
 
-restart_server() {
+# reset_settings NAME... : what somebody has set by ALTER SYSTEM no longer beats the files.
+reset_settings() {
+    keep_old "$DATA/postgresql.auto.conf"
+    for name; do
+        reason=$(sql "alter system reset $name") || fail "cannot reset $name: $reason"
+    done
+}
+
+restart_server() { # WORD...
+    { printf restart && printf '\t%s' "$@" && echo; } >>"$STATE/pending"
+    try sync "$STATE/pending"
     try "$@"
     tries=0
     until answers; do

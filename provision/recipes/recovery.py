@@ -29,7 +29,14 @@ def recovery(node: Node) -> tuple[Resource, ...]:
     """The recovery settings of a replica; for a primary, that there are none."""
     layout = layout_of(node)
     if node.attributes.pitr.recovery.mode == "none":
-        return (AbsentFile(name=_conf_path(layout), phase="server", origin=_ORIGIN),)
+        return (
+            AbsentFile(
+                name=_conf_path(layout),
+                phase="server",
+                notifies=("postgresql_reload",),
+                origin=_ORIGIN,
+            ),
+        )
     values = tuple(_values(node, layout))
     password = _password_file(node, layout)
     if layout.has_signal_files:

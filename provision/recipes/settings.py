@@ -78,6 +78,7 @@ def _include(node: Node, layout: Layout, path: str, origin: Origin) -> tuple[Res
         marker="provision" if server.sink == "conf_d" else f"provision {path.rpartition('/')[2]}",
         lines=(line,),
         phase="server",
+        notifies=("postgresql_reload",),
         origin=origin,
     )
     return (block,)
