@@ -18,6 +18,7 @@ from provision.agent import call, functions
 from provision.catalog import Catalog
 from provision.content import Content, Resolve
 from provision.journal import (
+    HOLD,
     JOURNAL,
     PATHS,
     RECOVER,
@@ -54,15 +55,11 @@ _RUNNING = (
 )
 _WAITING = "select name from pg_settings where pending_restart and sourcefile in ({files})"
 # cron starts it once, when the host comes up; its name has no dot, or cron would pass it over.
-_HOOK = Entry(
-    path=f"{CRON_DIRECTORY}/provision-recover",
-    kind="file",
-    mode="0600",
-    content=Content.of(
-        "# An apply has not ended yet. If it never does, the host goes back to what it was.\n"
-        f"@reboot root /bin/sh {RECOVER} boot 2>&1 | logger -t provision\n"
-    ),
-)
+_HOOK = f"{CRON_DIRECTORY}/provision-recover"
+_HOOK_LINES = f"""\
+# An apply has not ended yet. If it never does, the host goes back to what it was.
+@reboot root /bin/sh {RECOVER} boot 2>&1 | logger -t provision
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +98,10 @@ def apply_script(plan: HostPlan, application: Application) -> bytes:
     entries = [(change, entry) for change in plan.pending for entry in change.entries]
     journal = _journal_files(journal_after(plan, application))
     lines = [
-        *("at preflight", call("begin", application.id), "not_held"),
+        *("at preflight", call("begin", application.id), *_hold(application.state)),
         *_unchanged(entries, application.state),
         *("at tooling", *_tooling(plan.pending)),
-        *("at stage", *_recovery(application), *_stage(entries, application)),
+        *("at stage", *_recovery(), *_stage(entries, application)),
         *(_stage_file(entry, application.resolve) for entry in journal),
         *("at verify", *_verify(plan.pending)),
         *("at probe", *_probe(plan.pending)),
@@ -145,17 +142,19 @@ def parse_outcome(answer: bytes) -> Outcome:
 _Entries = Sequence[tuple[Change, Entry]]
 
 
-def _recovery(application: Application) -> Iterator[str]:
+def _hold(state: HostState) -> Iterator[str]:
+    """One that has run out goes; another may have come since."""
+    there = state.paths.get(HOLD, ABSENT)
+    if state.hold is None and there.digest:
+        yield call("forget_hold", there.digest)
+    yield "not_held"
+
+
+def _recovery() -> Iterator[str]:
     """What takes an apply back that a power cut ends: it stands on the host only that long."""
-    script = Entry(
-        path=RECOVER,
-        kind="file",
-        mode="0700",
-        content=Content.of(recovery_script().decode()),
-    )
-    yield _stage_file(script, application.resolve, verb="place")
+    yield _with_data(call("hook", RECOVER, "0700"), recovery_script())
     yield f"if [ -w {CRON_DIRECTORY} ]; then"
-    yield _stage_file(_HOOK, application.resolve, verb="place")
+    yield _with_data(call("hook", _HOOK, "0600"), _HOOK_LINES.encode())
     yield "fi"
 
 
@@ -186,8 +185,7 @@ def _tooling(changes: Iterable[Change]) -> Iterator[str]:
 
 def _stage(entries: _Entries, application: Application) -> Iterator[str]:
     for change, entry in entries:
-        there = application.state.paths.get(entry.path, ABSENT)
-        if entry.kind == "directory" and there.kind != "directory":
+        if entry.kind == "directory":
             yield call("directory", entry.path, entry.owner, entry.group, entry.mode)
         elif entry.kind == "link":
             yield call("stage_link", entry.path, entry.target)
@@ -198,9 +196,12 @@ def _stage(entries: _Entries, application: Application) -> Iterator[str]:
 
 def _stage_file(entry: Entry, resolve: Resolve, *, verb: str = "stage") -> str:
     assert entry.content is not None, entry.path
-    data = entry.content.reveal(resolve)
-    lines = [b64encode(data[at : at + _FOLD]).decode() for at in range(0, len(data), _FOLD)]
     head = call(verb, entry.path, entry.owner, entry.group, entry.mode)
+    return _with_data(head, entry.content.reveal(resolve))
+
+
+def _with_data(head: str, data: bytes) -> str:
+    lines = [b64encode(data[at : at + _FOLD]).decode() for at in range(0, len(data), _FOLD)]
     return "\n".join([f"{head} <<'END_OF_FILE'", *lines, "END_OF_FILE"])
 
 
@@ -221,7 +222,7 @@ def _probe(changes: Iterable[Change]) -> Iterator[str]:
 
 def _way_back(entries: _Entries, state: HostState) -> Iterator[str]:
     for change, entry in entries:
-        if _metadata_only(entry, state):
+        if _metadata_only(entry):
             yield call("will_set_metadata", entry.path)
         elif _switched(change, entry) and not _goes_if_empty(entry, state):
             yield call("will_replace", entry.path)
@@ -238,22 +239,19 @@ def _switch(
             continue
         if entry.kind == "absent":
             yield call("remove", entry.path)
-        elif _metadata_only(entry, state):
+        elif _metadata_only(entry):
             yield call("metadata", entry.path, entry.owner, entry.group, entry.mode)
         elif _switched(change, entry):
             yield call("switch", entry.path)
 
 
-def _metadata_only(entry: Entry, state: HostState) -> bool:
-    """A directory that is there, or a file whose bytes are not ours."""
-    there = state.paths.get(entry.path, ABSENT)
-    if entry.kind == "directory":
-        return there.kind == "directory"
+def _metadata_only(entry: Entry) -> bool:
+    """A file whose bytes are not ours."""
     return entry.kind == "file" and entry.content is None
 
 
 def _switched(change: Change, entry: Entry) -> bool:
-    """Whether it waits beside its place; a generation is written where it stays."""
+    """Whether it waits beside its place; directories and generations are made where they stay."""
     if entry.kind == "directory":
         return False
     return entry.kind != "file" or not isinstance(change.resource, Envdir)

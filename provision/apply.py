@@ -242,7 +242,7 @@ def _apply_host(
         )
     if outcome.ending == "lost":
         raise ApplyError(
-            f"{job.host}: the connection ended during the apply, after {outcome.step or 'begin'}",
+            f"{job.host}: the connection ended during the apply",
             hint="What was begun goes on there to its end, or is taken back by the next apply; "
             "make the plan again.",
         )

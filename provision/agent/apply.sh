@@ -15,6 +15,7 @@ export PATH LC_ALL
 trap '' HUP PIPE
 STATE=/var/lib/provision
 HOOK=/etc/cron.d/provision-recover
+TAB=$(printf '\t')
 locked=no
 switched=no
 step=begin
@@ -56,14 +57,17 @@ quietly() { "$@" >/dev/null 2>&1 9>&-; }
 begin() {
     ID=$1
     [ -d "$STATE" ] || mkdir -m 0700 "$STATE" || fail "cannot make $STATE"
-    exec 9>"$STATE/lock" || fail "cannot open $STATE/lock"
+    # a redirection that fails ends the shell where exec, or a colon, is its command
+    true 2>/dev/null >>"$STATE/lock" || fail "cannot write below $STATE"
+    exec 9>"$STATE/lock"
     flock -w 2 9 || refuse "another apply is running"
     for left in pending committed staged; do
         [ ! -e "$STATE/$left" ] || refuse "an earlier apply was interrupted; its way back comes first"
     done
-    : >"$STATE/staged" || fail "cannot write below $STATE"
+    true >"$STATE/staged" || fail "cannot write below $STATE"
     locked=yes
-    : >"$STATE/undo.new" || fail "cannot write below $STATE"
+    unhook
+    true >"$STATE/undo.new" || fail "cannot write below $STATE"
     trap 'fail "ended unexpectedly"' EXIT
     trap 'fail "stopped by a signal"' INT TERM
 }
@@ -71,8 +75,10 @@ begin() {
 # not_held : nobody has put the host on hold since it was looked at.
 not_held() { [ ! -e "$STATE/hold.json" ] || refuse "the host is on hold"; }
 
-# forget_hold : it has run out.
-forget_hold() { rm -f "$STATE/hold.json"; }
+# forget_hold SHA256 : the one that was seen has run out.
+forget_hold() {
+    echo "$1  $STATE/hold.json" | sha256sum --status -c - && rm -f "$STATE/hold.json"
+}
 
 # unchanged : stdin has lines of sha256sum, for every file that will be replaced.
 unchanged() {
@@ -82,6 +88,14 @@ still_absent() {
     if [ -e "$1" ] || [ -L "$1" ]; then refuse "$1 has appeared since the plan was made"; fi
 }
 
+# record FILE FIELD... : a line for whoever comes next; what it speaks of happens after it stands there.
+record() {
+    file=$STATE/$1 line=$2
+    shift 2
+    for field; do line=$line$TAB$field; done
+    printf '%s\n' "$line" 2>/dev/null >>"$file" || fail "cannot write $file"
+}
+
 # beside PATH WORD : the name under which something waits beside its place, hidden from all readers.
 beside() { printf '%s/.provision-%s-%s.%s' "${1%/*}" "$2" "$ID" "${1##*/}"; }
 
@@ -89,18 +103,21 @@ beside() { printf '%s/.provision-%s-%s.%s' "${1%/*}" "$2" "$ID" "${1##*/}"; }
 parents() {
     if [ -z "$1" ] || [ -d "$1" ]; then return; fi
     parents "${1%/*}"
-    printf 'd\t%s\n' "$1" >>"$STATE/staged"
+    record staged d "$1"
     try mkdir -m 0755 "$1"
 }
 
-directory() { # PATH OWNER GROUP MODE ; what is in it may be staged from now on
-    if [ ! -d "$1" ]; then
+# directory PATH OWNER GROUP MODE : what is in it may be staged from now on, and be read by a probe.
+directory() {
+    if [ -d "$1" ]; then
+        record staged m "$1" "$(stat -c %u:%g "$1")" "$(stat -c %04a "$1")"
+    else
         parents "${1%/*}"
-        printf 'd\t%s\n' "$1" >>"$STATE/staged"
+        record staged d "$1"
         try mkdir -m 0700 "$1"
     fi
-    [ "$(stat -c %U:%G "$1")" = "$2:$3" ] || try chown "$2:$3" "$1"
-    [ "$(stat -c %04a "$1")" = "$4" ] || try chmod "$4" "$1"
+    try chown "$2:$3" "$1"
+    try chmod "$4" "$1"
 }
 
 # stage PATH OWNER GROUP MODE : stdin is the content in base64. Created exclusively, with no bits
@@ -112,16 +129,25 @@ stage() {
 
 # place FILE OWNER GROUP MODE : write a file that nobody reads yet.
 place() {
-    printf 'f\t%s\n' "$1" >>"$STATE/staged"
+    record staged f "$1"
     (set -C && base64 -d >"$1") 2>/dev/null || fail "cannot write $1"
     try chown "$2:$3" "$1"
     try chmod "$4" "$1"
     try sync "$1"
 }
 
+# hook FILE MODE : stdin is a part of what takes this apply back should the power fail.
+hook() {
+    base64 -d 2>/dev/null >"$1" || fail "cannot write $1"
+    try chmod "$2" "$1"
+    try sync "$1"
+}
+
+unhook() { rm -f "$STATE/recover" "$HOOK"; }
+
 stage_link() { # PATH TARGET
     new=$(beside "$1" new)
-    printf 'f\t%s\n' "$new" >>"$STATE/staged"
+    record staged f "$new"
     try ln -s "$2" "$new"
 }
 
@@ -143,22 +169,18 @@ probe() {
 # will_replace PATH : how to undo it goes to disk before anything is switched.
 will_replace() {
     if [ -e "$1" ] || [ -L "$1" ]; then
-        printf 'restore\t%s\t%s\n' "$1" "$(beside "$1" old)" >>"$STATE/undo.new"
+        record undo.new restore "$1" "$(beside "$1" old)"
     else
-        printf 'remove\t%s\n' "$1" >>"$STATE/undo.new"
+        record undo.new remove "$1"
     fi
 }
 
 will_set_metadata() { # PATH
-    printf 'metadata\t%s\t%s\t%s\n' "$1" "$(stat -c %u:%g "$1")" "$(stat -c %04a "$1")" \
-        >>"$STATE/undo.new"
+    record undo.new metadata "$1" "$(stat -c %u:%g "$1")" "$(stat -c %04a "$1")"
 }
 
 # will_reread : the server goes by its files again after they went back.
-will_reread() {
-    printf 'server\t%s\t%s\t%s\t%s\t%s\n' "$SERVER_USER" "$PSQL" "$SOCKETS" "$PORT" "$DATA" \
-        >>"$STATE/undo.new"
-}
+will_reread() { record undo.new server "$SERVER_USER" "$PSQL" "$SOCKETS" "$PORT" "$DATA"; }
 
 # settle FILE : the names in the directories of its paths are on disk too, and not only the bytes.
 settle() {
@@ -204,7 +226,7 @@ remove() { # PATH
 # undo [boot] : the lines of pending in reverse; each may have been done already, or never have been
 # needed.
 undo() {
-    tac "$STATE/pending" | while IFS="$(printf '\t')" read -r what path old mode; do
+    tac "$STATE/pending" | while IFS=$TAB read -r what path old mode; do
         case $what in
             restore) put_back "$old" "$path" ;;
             remove) rm -f "$path" ;;
@@ -212,29 +234,35 @@ undo() {
         esac
     done
     settle "$STATE/pending"
-    reread "$@"
     sweep
+    reread "$@"
     rm -f "$STATE/pending"
+    unhook
 }
 
 put_back() { # OLD PATH
     [ -e "$1" ] || [ -L "$1" ] || return 0
     # a directory takes no link's place
-    if [ -d "$1" ] && [ -L "$2" ]; then rm -f "$2"; fi
-    mv -fT "$1" "$2"
+    if [ -d "$1" ] && [ ! -L "$1" ] && [ -L "$2" ]; then rm -f "$2"; fi
+    # not switched yet: two names of one file, of which mv would leave both
+    if [ "$(stat -c %d:%i "$1")" = "$(stat -c %d:%i "$2" 2>/dev/null)" ]; then
+        rm -f "$1"
+    else
+        mv -fT "$1" "$2"
+    fi
 }
 
 # reread [boot] : the server, as pending names it, goes by its files again; a server that is starting
 # too. One that was being restarted is restarted, unless the whole host just was.
 reread() {
-    IFS="$(printf '\t')" read -r _ SERVER_USER PSQL SOCKETS PORT DATA <<END
+    IFS=$TAB read -r _ SERVER_USER PSQL SOCKETS PORT DATA <<END
 $(grep '^server' "$STATE/pending")
 END
     [ -n "$DATA" ] || return 0
     restart=$(sed -n 's/^restart\t//p' "$STATE/pending")
     if [ $# -eq 0 ] && [ -n "$restart" ]; then
         # shellcheck disable=SC2086 # its words
-        (set -f && IFS="$(printf '\t')" && quietly $restart)
+        (set -f && IFS=$TAB && quietly $restart)
     elif answers; then
         reload_server
     else
@@ -243,16 +271,17 @@ END
     fi
 }
 
-# sweep : remove what was staged; directories only if they are empty.
+# sweep : remove what was staged, directories only if they are empty; others are as they were.
 sweep() {
-    [ -e "$STATE/staged" ] || return 0
-    tac "$STATE/staged" | while IFS="$(printf '\t')" read -r what path; do
+    [ ! -e "$STATE/staged" ] || tac "$STATE/staged" | while IFS=$TAB read -r what path owner mode; do
         case $what in
             f) rm -f "$path" ;;
             d) rmdir "$path" 2>/dev/null ;;
+            m) chown "$owner" "$path" && chmod "$mode" "$path" ;;
         esac
     done
     rm -f "$STATE/staged" "$STATE/undo.new"
+    [ -e "$STATE/pending" ] || unhook
 }
 
 # recover [boot] : what an apply that ended in the middle left is taken back, or away.
@@ -286,8 +315,8 @@ finish() {
     cut -f 3 -s "$STATE/committed" | while read -r old; do
         case $old in */.provision-old-*) rm -rf "$old" ;; esac
     done
-    rm -f "$STATE/staged" "$STATE/recover" "$HOOK"
-    rm -f "$STATE/committed"
+    rm -f "$STATE/staged" "$STATE/committed"
+    unhook
 }
 
 user() { # NAME GROUP HOME SHELL
@@ -358,7 +387,7 @@ reset_settings() {
 }
 
 restart_server() { # WORD...
-    { printf restart && printf '\t%s' "$@" && echo; } >>"$STATE/pending"
+    record pending restart "$@"
     try sync "$STATE/pending"
     try "$@"
     tries=0
