@@ -25,6 +25,10 @@ JOURNAL = f"{STATE_DIRECTORY}/journal.json"
 PATHS = f"{STATE_DIRECTORY}/paths"
 HOLD = f"{STATE_DIRECTORY}/hold.json"
 PENDING = f"{STATE_DIRECTORY}/pending"
+LOCK = f"{STATE_DIRECTORY}/lock"
+RECOVER = f"{STATE_DIRECTORY}/recover"
+# One of them is there while an apply runs, and after it only if it ended in the middle.
+UNFINISHED = tuple(f"{STATE_DIRECTORY}/{name}" for name in ("staged", "pending", "committed"))
 _FORMAT = 1
 
 

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     revision = revision_of(arguments.project)
     plan = _plan(jobs, eyes, revision)
     show(plan, "text")
-    if not any(host.pending for host in plan.hosts if host.status == "ok"):
+    if not _something_to_do(plan, arguments.allow_restart):
         return worst(plan.exit_codes)
     _confirm(plan, yes=arguments.yes)
     with progress([job.host for job in jobs], verb="applying", lines=True) as shown:
@@ -91,6 +91,14 @@ def _plan(jobs: tuple[HostJob, ...], eyes: Eyes, revision: str) -> Plan:
         print("took back an interrupted apply; looking again")
         return plan_hosts(jobs, eyes, revision=revision)
     return plan
+
+
+def _something_to_do(plan: Plan, restarts: Sequence[str]) -> bool:
+    return any(
+        host.pending or (host.awaiting_restart and host.host in restarts)
+        for host in plan.hosts
+        if host.status == "ok"
+    )
 
 
 def _check_restarts(names: Sequence[str], jobs: Sequence[HostJob]) -> None:

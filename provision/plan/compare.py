@@ -59,6 +59,7 @@ def compare_host(
         changes=tuple(changes),
         warnings=tuple(_warnings(catalog, comparison, rules)),
         orphans=() if prune else tuple(path for path, _ in orphans),
+        awaiting_restart=_awaiting_restart(catalog, state),
         interrupted=state.interrupted,
         primary=state.server.answers and not state.server.in_recovery,
     )
@@ -194,9 +195,17 @@ def _deletion(path: str, resource_id: str, comparison: Comparison) -> Change:
     return edited(change, current, without_block(edited_text(current) or ""), comparison)
 
 
+def _awaiting_restart(catalog: Catalog, state: HostState) -> tuple[str, ...]:
+    ours = (s.name for r in catalog.resources if isinstance(r, PgSettings) for s in r.settings)
+    known = state.server.settings
+    return tuple(name for name in ours if name in known and known[name].pending_restart)
+
+
 def _warnings(catalog: Catalog, comparison: Comparison, rules: ServerRules) -> Iterable[str]:
     if comparison.state.interrupted:
         yield "an apply was interrupted here; the next one first takes back what it had done"
+    if comparison.state.busy:
+        yield "an apply is running here at this moment"
     yield from comparison.state.server.errors
     for resource in catalog.resources:
         if isinstance(resource, PgSettings):

@@ -34,6 +34,7 @@ def _host(host: HostPlan) -> Document:
         "hold": asdict(host.hold) if host.hold is not None else None,
         "effects": list(host.effects),
         "restart_required": list(host.restart_settings),
+        "restart_awaited": list(host.awaiting_restart),
         "warnings": list(host.warnings),
         "orphans": list(host.orphans),
         "changes": [_change(change) for change in host.changes],
