@@ -117,8 +117,11 @@ class CronSchedule:
     def delayed(self, minutes: int) -> CronSchedule:
         """Return the schedule that runs so many minutes later on the same days.
 
-        Raises InputError unless it runs at one minute of named hours and stays within the day.
+        One that is to be moved must run at one minute of named hours and stay within the day, or
+        InputError is raised.
         """
+        if minutes == 0:
+            return self
         if len(self.minutes) != 1 or "*" in self.text.split(" ")[1]:
             raise InputError(
                 f"{self.text!r} cannot be moved by {minutes} minutes",

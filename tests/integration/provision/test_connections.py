@@ -110,7 +110,7 @@ def test_a_password_for_sudo_is_asked_for_once(project: Project, host: Host) -> 
         question=QUESTION,
         answer=lambda: PASSWORD,
     )
-    assert "db1: applied" in said
+    assert "1 applied" in said
     assert said.count(QUESTION) == 1
     assert PASSWORD not in said
     assert host.sh("stat -c %U /etc/logrotate.d/pitr") == "root"
