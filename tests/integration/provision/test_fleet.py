@@ -23,6 +23,7 @@ HOSTS = ("db1", "db2", "db3", "db4", "drill1", "staging1")
 WITH_SERVER = ("db1", "staging1")
 REPLICAS = ("db2", "db3", "db4")
 READERS = ("db3", "db4", "drill1")
+HOME = "export HOME=/var/lib/postgresql"  # where gpg's keyring is
 DELAY = 15
 PASSWORD = "rig replication password"
 KEY = """
@@ -37,13 +38,16 @@ Expire-Date: 0
 %commit
 """
 REPLICATION = f"""
-psql -XAtqc "create role replicator login replication password '{PASSWORD}'"
-echo 'host replication replicator 10.77.0.0/16 scram-sha-256' >>/etc/postgresql/15/main/pg_hba.conf
-echo "listen_addresses = '*'" >/etc/postgresql/15/main/conf.d/10-network.conf
+runuser -u postgres -- psql -XAtqc "create role replicator login replication password '{PASSWORD}'"
+cd /etc/postgresql/15/main
+echo 'hostssl replication replicator 10.77.0.0/16 scram-sha-256' >>pg_hba.conf
+printf '%s\\n' "listen_addresses = '*'" 'ssl = on' "ssl_cert_file = '$PWD/server.crt'" \\
+    "ssl_key_file = '$PWD/server.key'" >conf.d/10-network.conf
+openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=db1 -addext subjectAltName=IP:$ADDRESS \\
+    -keyout server.key -out server.crt 2>/dev/null
+chown postgres server.key server.crt
 """
-FETCH = (
-    f"/opt/pitr/bin/pitr backup-fetch {DATA} LATEST --no-recovery-config --envdir /etc/pitr.d/env"
-)
+FETCH = f"{HOME}; /opt/pitr/bin/pitr backup-fetch {DATA} LATEST --no-recovery-config --envdir /etc/pitr.d/env"
 
 
 class Fleet:
@@ -152,10 +156,13 @@ def prepare(fleet: Fleet) -> None:
         fleet.hosts[name].postgres()
     for name in REPLICAS:
         fleet.hosts[name].sh(f"pg_createcluster 15 main && rm -rf {DATA}")
-    fleet.hosts["db1"].sh(REPLICATION.replace("psql ", "runuser -u postgres -- psql "))
+    db1, db2 = fleet.hosts["db1"], fleet.hosts["db2"]
+    db1.sh(f"ADDRESS={db1.address}\n{REPLICATION}")
+    certificate = db1.sh("cat /etc/postgresql/15/main/server.crt")
+    db2.write("/var/lib/postgresql/.postgresql/root.crt", certificate)
     make = f"gpg --batch --quiet --generate-key <<'END'\n{KEY}END\n"
     reader = fleet.hosts["db3"]
-    home = "export HOME=/var/lib/postgresql;"
+    home = f"{HOME}; "
     reader.sh(home + make, user="postgres")
     public = reader.sh(home + "gpg --armor --export", user="postgres")
     secret = reader.sh(home + "gpg --armor --export-secret-keys", user="postgres")
@@ -276,7 +283,7 @@ def test_a_drill_restores_what_the_primary_archived(fleet: Fleet) -> None:
     """The script that cron runs twice a day proves that a restore works, and leaves nothing."""
     drill = fleet.hosts["drill1"]
     fleet.archived()
-    drill.sh("/opt/pitr/jobs/drill-fresh", user="postgres", timeout=120)
+    drill.sh(f"{HOME}; /opt/pitr/jobs/drill-fresh", user="postgres", timeout=120)
     assert "done" in drill.sh("tail -n 1 /var/log/pitr/drill-fresh.log")
     assert drill.sh("ls /var/lib/pitr/drill") in ("", "server.log")
 
