@@ -32,7 +32,7 @@ from backup_core.repository.wal_archive import (
     some_segment,
 )
 from backup_core.restore.layers import LayerPlan, plan_layers
-from backup_core.restore.plan import Destination, TablespacePlacement, WalSpan
+from backup_core.restore.plan import Destination, TablespacePlacement
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
 
@@ -60,24 +60,24 @@ class Archive:
         """The timeline that a server follows as "latest", coming from `timeline`."""
         return latest_timeline(self.timelines, timeline)
 
-    def highest(self, segment_size: int) -> Callable[[int, int], int]:
-        """What tells the highest segment on a timeline from a number on, or that number less one.
+    def runs_from(self, segment_size: int) -> Callable[[int, int], Sequence[WalRange]]:
+        """What tells the runs of segments on a timeline from a number on.
 
         It lists the timeline from there to its end and keeps the runs.
         """
 
-        def highest(timeline: int, first: int) -> int:
+        def runs_from(timeline: int, first: int) -> Sequence[WalRange]:
             segments = list_segments(self._storage, timeline, first, segment_size)
             runs = ranges(segments, segment_size)
             self._seen[timeline] = (first, runs)
-            return runs[-1].last if runs else first - 1
+            return runs
 
-        return highest
+        return runs_from
 
-    def numbers(self, segment_size: int) -> Callable[[WalSpan], Sequence[WalRange]]:
+    def numbers(self, segment_size: int) -> Callable[[WalRange], Sequence[WalRange]]:
         """What tells the runs of segments in a span, listing it unless that was done."""
 
-        def numbers(span: WalSpan) -> Sequence[WalRange]:
+        def numbers(span: WalRange) -> Sequence[WalRange]:
             first, runs = self._seen.get(span.timeline, (span.last + 1, []))
             if first <= span.first:
                 return runs

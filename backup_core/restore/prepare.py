@@ -19,10 +19,12 @@ from backup_core.repository.catalog import Catalog, read_catalog
 from backup_core.repository.chain import chain
 from backup_core.repository.index import BackupIndex
 from backup_core.repository.sentinel import Backup
+from backup_core.repository.wal_archive import WalRange
 from backup_core.restore import parts, plan, preflight
 from backup_core.restore.layers import LayerPlan, choose_tars
 from backup_core.restore.minimal_config import CONFIG_FILES
 from backup_core.storage.base import Storage
+from backup_core.verify.continuity import is_on_timeline, missing_wal, wal_spans
 
 PROVIDE = "provide them before starting the server, or let --minimal-config write them"
 """What to do about configuration files that a backup does not hold."""
@@ -56,8 +58,8 @@ class RestorePlan:
     timeline: int
     tablespaces: tuple[plan.TablespacePlacement, ...]
     destinations: tuple[plan.Destination, ...]
-    wal: tuple[plan.WalSpan, ...]
-    missing_wal: tuple[plan.WalSpan, ...]
+    wal: tuple[WalRange, ...]
+    missing_wal: tuple[WalRange, ...]
     segment_size: int
     system_identifier: int | None
     chain: tuple[Backup, ...]
@@ -93,7 +95,7 @@ def plan_restore(storage: Storage, request: RestoreRequest) -> RestorePlan:
         catalog,
         request.backup,
         request.target,
-        reachable=lambda backup: plan.is_on_timeline(
+        reachable=lambda backup: is_on_timeline(
             backup, _history(storage, archive, backup, request.target)
         ),
     )
@@ -156,8 +158,8 @@ class _Way:
     """The WAL from a backup to the target."""
 
     timeline: int
-    wal: tuple[plan.WalSpan, ...] = ()
-    missing: tuple[plan.WalSpan, ...] = ()
+    wal: tuple[WalRange, ...] = ()
+    missing: tuple[WalRange, ...] = ()
 
 
 def _history(
@@ -185,8 +187,8 @@ def find_way(
         return _Way(timeline=history.timeline)
     plan.check_timeline(backup, history)
     goal = plan.wal_goal(backup, request.target, catalog.backups, history)
-    wal = plan.wal_spans(backup, history, goal, archive.highest(segment_size), segment_size)
-    missing = plan.missing_wal(wal, archive.numbers(segment_size))
+    wal = wal_spans(backup, history, goal, archive.runs_from(segment_size), segment_size)
+    missing = missing_wal(wal, archive.numbers(segment_size))
     if not request.force:
         plan.check_wal(backup, missing, segment_size)
     return _Way(timeline=history.timeline, wal=wal, missing=missing)
