@@ -107,6 +107,13 @@ class TestRetain:
         for point in (taken[2].name, taken[2].finish_time):
             assert removed(plan(life, Retain(count=1, after=point))) == names(taken[:2])
 
+    def test_after_a_time_means_every_moment_from_then_on(self) -> None:
+        """So the backup before it stays; wal-g would remove it, and with it the first hours."""
+        life = Life()
+        taken = a_week(life)
+        point = taken[2].finish_time + HOUR
+        assert removed(plan(life, Retain(count=1, after=point))) == names(taken[:2])
+
     def test_a_window_keeps_the_backup_that_opens_it(self) -> None:
         """Without it the first hours of the window would be lost."""
         life = Life()
