@@ -143,11 +143,7 @@ def _print(
         for line in table(heads, rows, right=[0, 3]) if rows else ():
             print(line)
     if "timeline" in checks:
-        at = found.position.timeline if found.position else "not asked for (--server)"
-        print(
-            f"timeline: {found.timeline_verdict}, the server's is {at}, "
-            f"the archive's newest is {found.highest}"
-        )
+        print(_timeline(found))
     if content is not None:
         by = f"{content.dumped} of them by pg_waldump" if content.dumped else "without pg_waldump"
         print(
@@ -156,6 +152,15 @@ def _print(
         )
         for item in content.bad:
             print(f"BAD {item.name}: {item.reason}")
+
+
+def _timeline(found: Integrity) -> str:
+    newest = f"the archive's newest is {found.highest}"
+    if found.position is None:
+        return f"timeline: not compared with a server's (--server), {newest}"
+    return (
+        f"timeline: {found.timeline_verdict}, the server's is {found.position.timeline}, {newest}"
+    )
 
 
 def _names(found: Integrity, number: int, facts: Facts) -> tuple[str, str]:

@@ -114,7 +114,7 @@ def _from(
 ) -> Iterator[tuple[Backup, Keep]]:
     for backup in backups:
         if first is not None and _age(backup) >= _age(first):
-            reason = "it comes first of those to be kept" if backup == first else ""
+            reason = "the oldest that is to be kept" if backup == first else ""
             yield backup, Keep(reason=reason or f"not older than {first.name}", onwards=onwards)
 
 
