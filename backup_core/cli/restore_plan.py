@@ -8,7 +8,7 @@ from backup_core.cli.backup_list import lsn_range
 from backup_core.cli.output import duration, moment, size
 from backup_core.postgres.recovery import RecoveryConfig
 from backup_core.postgres.wal import segment_name
-from backup_core.restore.plan import WalSpan
+from backup_core.repository.wal_archive import WalRange
 from backup_core.restore.prepare import RestorePlan
 
 
@@ -57,7 +57,7 @@ def _wal(planned: RestorePlan) -> list[str]:
     ]
 
 
-def _span(span: WalSpan, segment_size: int) -> str:
+def _span(span: WalRange, segment_size: int) -> str:
     first = segment_name(span.timeline, span.first, segment_size)
     last = segment_name(span.timeline, span.last, segment_size)
     return f"{first} to {last}: {span.count} segments"

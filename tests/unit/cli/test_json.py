@@ -17,6 +17,8 @@ from tests.support.segments import BACKUP_HISTORY, FIRST, HISTORY, SECOND, THIRD
 PAGE = Path(__file__).parents[3] / "docs/json.md"
 ROW = re.compile(r"\| `([^`]+)` \| ([a-z ]+) \| \S")
 FULL = "base_000000010000000000000001"
+WITH_BACKUP = "000000010000000000000010"
+LATER = "base_000000010000000000000009"
 DELTA = "base_000000010000000000000003_D_000000010000000000000001"
 NAMES = {dict: "object", list: "array", str: "string", int: "integer", bool: "boolean"}
 
@@ -124,6 +126,53 @@ def test_wal_show_prints_the_documented_keys(repository: Path, tmp_path: Path, p
     ).items():
         seen[key] |= types
     assert matches(seen, documented("wal-show")), seen
+
+
+def test_windows_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
+    """With a window, a backup in none, a damaged segment and a broken promise."""
+    stored(repository, layout.IDENTITY, b'{"system_identifier": 7000000000000000001}')
+    wal_file(repository / "wal_005", WITH_BACKUP, segment(WITH_BACKUP))
+    stored(repository, "wal_005/000000010000000000000011", b"no segment")
+    lsns = {"start_lsn": Lsn(9 << 24), "finish_lsn": Lsn((9 << 24) + 1)}
+    stored(repository, layout.sentinel(LATER), render_sentinel(backup(LATER, **lsns)))
+    done = pitr(
+        *("windows", "--json", "--repository", repository, "--recovery-freshness", "1d"),
+        check=False,
+    )
+    assert done.returncode == 10
+    assert matches(printed(done.stdout), documented("windows")), printed(done.stdout)
+
+
+def test_wal_verify_prints_the_documented_keys(
+    repository: Path, tmp_path: Path, pitr: Pitr
+) -> None:
+    """With damage and a position; and without a backup, whose name is null then."""
+    empty = tmp_path / "no-backup"
+    wal_file(empty / "wal_005", FIRST, segment(FIRST))
+    wal_file(repository / "wal_005", WITH_BACKUP, segment(WITH_BACKUP))
+    flags = ("--content", "--json", "--timeline", "1", "--lsn", "0/1100000")
+    done = pitr("wal-verify", *flags, "--repository", repository, check=False)
+    assert done.returncode == 6
+    seen = printed(done.stdout)
+    for key, types in printed(pitr("wal-verify", "--json", "--repository", empty).stdout).items():
+        seen[key] |= types
+    assert matches(seen, documented("wal-verify")), seen
+
+
+def test_backup_verify_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
+    """Everything is wrong here."""
+    done = pitr("backup-verify", "--json", "--repository", repository, check=False)
+    assert done.returncode == 6
+    assert matches(printed(done.stdout), documented("backup-verify")), printed(done.stdout)
+
+
+def test_delete_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
+    """With WAL that goes, and a leftover, which has no finish time."""
+    stored(repository, layout.IDENTITY, b'{"system_identifier": 7000000000000000001}')
+    wal_file(repository / "wal_005", WITH_BACKUP, segment(WITH_BACKUP))
+    (repository / layout.sentinel("base_000000010000000000000004")).unlink()
+    done = pitr("delete", "garbage", "--json", "--repository", repository)
+    assert matches(printed(done.stdout), documented("delete")), printed(done.stdout)
 
 
 def test_keys_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
