@@ -151,7 +151,7 @@ def _backups(report: Report, scale: Scale) -> Markup:
 
 
 def _backup(backup: BackupFacts, scale: Scale, largest: int, is_useless: bool) -> Markup:
-    high = 8 + 36 * backup.stored_size / largest
+    high = 8 + 34 * backup.stored_size / largest
     kind = "useless" if is_useless else "delta" if backup.delta_from else "full"
     notes = [
         "an increment" if backup.delta_from else "",
@@ -170,7 +170,7 @@ def _backup(backup: BackupFacts, scale: Scale, largest: int, is_useless: bool) -
     )
     if not backup.permanent:
         return bars
-    pin = sign(scale, backup.finish_time, y=54 - high, shape=_PIN, kind="pin", title=title)
+    pin = sign(scale, backup.finish_time, y=9, shape=_PIN, kind="pin", title=title)
     return join(bars, pin)
 
 

@@ -18,11 +18,11 @@ from backup_core.report.verdict import (
     judge,
     lost_between,
     newest_drills,
-    why_nothing,
 )
 from backup_core.report.words import length, moment_tag, number, short, volume
 
 _SIGNS = {"good": "✓", "watch": "!", "bad": "✕"}
+_FEWEST_POINTS = 3
 _SOURCES = {
     "wal": "That is the last transaction in the WAL.",
     "backup": "That is the end of the newest backup: no transaction ended since, as far as is "
@@ -36,14 +36,16 @@ def render_page(report: Report) -> str:
     return page(
         f"Recovery report: {report.repository}",
         _header(report),
-        tag("main", figures(report), body(report)),
+        tag("main", figures(report) if report.backups else None, body(report)),
         _footer(report),
     )
 
 
 def body(report: Report) -> Markup:
     """All sections below the sentence; a fleet's page has them for each cluster."""
-    return join(section("History", histories(report)), _sections(report))
+    has_history = report.timelines or report.backups or report.drills
+    drawn = section("History", histories(report)) if has_history else None
+    return join(drawn, _sections(report))
 
 
 def section(title: str, *content: Content) -> Markup:
@@ -58,9 +60,9 @@ def _header(report: Report) -> Markup:
     return tag(
         "header",
         tag("p", "Recovery report for ", tables.code(report.repository), class_="eyebrow"),
-        tag("h1", sentence(report)),
+        tag("h1", sentence(report), class_=None if report.current else "nothing"),
         status(judge(report)),
-        tag("p", _explanation(report), class_="lead"),
+        tag("p", explanation(report), class_="lead") if report.current else None,
     )
 
 
@@ -88,11 +90,13 @@ def status(judgement: Judgement) -> Markup:
     )
 
 
-def _explanation(report: Report) -> Markup:
+def explanation(report: Report) -> str:
+    """What the sentence leaves open: how fresh it is, by what it is known, what else there is."""
     current = report.current
     if current is None:
-        return join(why_nothing(report))
-    parts = [f"The newest moment was {age(report.made, current.end_time)} old when this was made."]
+        return ""
+    old = age(report.made, current.end_time)
+    parts = [f"The newest moment was {old} old when this was made." if old else ""]
     parts.append(_SOURCES.get(current.end_source, ""))
     lost = lost_between(report)
     if lost:
@@ -100,7 +104,7 @@ def _explanation(report: Report) -> Markup:
     others = len(report.windows) - 1 - len(lost)
     if others > 0:
         parts.append(f"{number(others, 'other window')} can be reached on older timelines.")
-    return join(" ".join(part for part in parts if part))
+    return " ".join(part for part in parts if part)
 
 
 def figures(report: Report) -> Markup:
@@ -124,7 +128,7 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
         yield "Newest moment", f"{short(gone)} ago", note
     if report.backups:
         newest = report.backups[-1]
-        note = f"newest {age(report.made, newest.finish_time)} ago"
+        note = f"newest {short(report.made - newest.finish_time)} ago"
         yield "Base backups", f"{len(report.backups):,}", note
     yield _drill_figure(report)
     if report.growth:
@@ -137,7 +141,7 @@ def _drill_figure(report: Report) -> tuple[str, str, str]:
     if not drills:
         return "Last drill", "never", "no drill is on record"
     last = max(drills, key=lambda drill: drill.started)
-    ago = f"{age(report.made, last.started)} ago"
+    ago = f"{short(report.made - last.started)} ago"
     if not last.succeeded:
         return "Last drill", "failed", f"in its phase {last.failed_phase}, {ago}"
     return "Last drill", tables.seconds(last.recovery_seconds), f"to recover, {ago}"
@@ -171,7 +175,7 @@ def _sections(report: Report) -> Iterator[Markup]:
         yield section("What is wrong", troubles)
     if report.drills:
         yield section("Drills", tables.drills(report))
-    if report.growth:
+    if len(report.growth) >= _FEWEST_POINTS:
         times = [point.until for point in report.growth]
         yield section("Growth", chart(report.growth, scale_over(times, report.made)))
     if report.retention is not None:
@@ -195,6 +199,7 @@ def _how_to(report: Report) -> Markup | None:
             *("p", "For another timeline than the current one add "),
             *(tables.code("--target-timeline"), " and its number."),
         ),
+        class_="printed",
     )
 
 

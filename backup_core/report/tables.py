@@ -8,7 +8,7 @@ from datetime import timedelta
 from backup_core.report.drawing import percent
 from backup_core.report.html import Content, Markup, join, tag
 from backup_core.report.model import BackupFacts, Drill, Report, Retention, Verdict, Window
-from backup_core.report.words import length, moment_tag, number, server, short, volume
+from backup_core.report.words import moment_tag, number, server, short, volume
 
 _FIRST_ROWS = 12
 _OF_A_RECOVERY = ("plan", "restore", "start", "replay")
@@ -28,7 +28,7 @@ def table(
     body = [
         tag(
             "tr",
-            tag("th", row[0], scope="row"),
+            tag("th", row[0], scope="row", data_head=heads[0]),
             [
                 tag("td", cell, class_=kind(at), data_head=heads[at])
                 for at, cell in enumerate(row[1:], start=1)
@@ -62,10 +62,10 @@ def windows(report: Report) -> Markup:
 def _window(window: Window) -> tuple[Content, ...]:
     current = tag("span", "current", class_="note") if window.current else None
     return (
-        join(str(window.timeline), " ", current),
+        tag("span", str(window.timeline), " ", current, class_="together"),
         moment_tag(window.begin_time),
         moment_tag(window.end_time),
-        length(window.end_time - window.begin_time),
+        short(window.end_time - window.begin_time),
         code(window.begin_lsn),
         code(window.end_lsn),
         f"{len(window.backups):,}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import Literal
 
@@ -25,10 +25,10 @@ class Judgement:
 
 def judge(report: Report) -> Judgement:
     """Tell whether all is well: bad if nothing can be recovered or a promise is broken."""
-    broken = tuple(f"{item.message[:1].upper()}{item.message[1:]}." for item in report.broken)
     watch = tuple(_worries(report))
     if report.current is None:
-        return Judgement(level="bad", word="Nothing can be recovered", reasons=(*broken, *watch))
+        return Judgement(level="bad", word=why_nothing(report), reasons=watch)
+    broken = tuple(f"{item.message[:1].upper()}{item.message[1:]}." for item in report.broken)
     if broken:
         return Judgement(level="bad", word="A promise is broken", reasons=(*broken, *watch))
     if watch:
@@ -72,17 +72,17 @@ def why_nothing(report: Report) -> str:
     """Why nothing can be recovered."""
     if report.backups:
         count = len(report.backups)
-        return f"The repository holds {number(count, 'backup')}, and none of use."
+        return f"The repository holds {number(count, 'backup')}, and none of use"
     if report.unreadable:
-        return "No backup in the repository can be read."
+        return "No backup in the repository can be read"
     if report.unfinished:
-        return "No backup in the repository is finished: one runs, or was interrupted."
-    return "The repository holds no backup."
+        return "No backup in the repository is finished: one runs, or was interrupted"
+    return "The repository holds no backup"
 
 
 def age(now: datetime, time: datetime) -> str:
-    """How long ago a time was; what is to come is now, since clocks differ."""
-    return length(max(timedelta(), now - time))
+    """How long ago a time was; nothing for one that is still to come, since clocks differ."""
+    return "" if time > now else length(now - time)
 
 
 def lost_between(report: Report) -> tuple[str, ...]:
