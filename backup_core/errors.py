@@ -16,7 +16,7 @@
     ├── ServerError                 8  the PostgreSQL server cannot be reached or refuses
     ├── EncryptionError             9  an object cannot be encrypted or decrypted as configured
     │   └── MissingKeyError         9  the key that it needs is not among those at hand
-    └── DrillError                10-19  a restore drill failed; the number is that of its phase
+    └── DrillError                20-29  a restore drill failed; the number is that of its phase
 
 The number is the exit code of every command but wal-fetch (see docs/exit-codes.md).
 Messages follow PostgreSQL's style: lower case, no full stop; the hint is a sentence.
@@ -115,7 +115,7 @@ class MissingKeyError(EncryptionError):
 class DrillError(PitrError):
     """A restore drill failed, in the phase named."""
 
-    exit_code = 10
+    exit_code = 20
 
     def __init__(
         self, message: str, *, phase: str, exit_code: int, hint: str | None = None

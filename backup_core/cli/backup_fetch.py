@@ -220,6 +220,7 @@ def _recovery(
         standby=args.standby,
         archive_mode_off=args.archive_mode_off,
         primary_conninfo=args.primary_conninfo,
+        gap_follows=planned.gap_follows,
     )
 
 

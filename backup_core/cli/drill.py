@@ -3,8 +3,8 @@
 `run` restores into a scratch directory, starts a server there that reaches neither production nor
 the repository (it archives nothing, listens to no network), replays WAL, runs pg_verifybackup,
 pg_amcheck and the checks of a file, and removes everything. `list` and `show` tell of the records.
-Exit codes: 0 proved; 10-19 failed, by the phase: 10 prepare, 11 plan, 12 restore, 13 verify, 14
-archive, 15 start, 16 replay, 17 amcheck, 18 checks, 19 cleanup or record; 2 wrong arguments or
+Exit codes: 0 proved; 20-29 failed, by the phase: 20 prepare, 21 plan, 22 restore, 23 verify, 24
+archive, 25 start, 26 replay, 27 amcheck, 28 checks, 29 cleanup or record; 2 wrong arguments or
 settings; 5 no such record; 130, 143 interrupted, after everything was removed.
 """
 

@@ -39,6 +39,8 @@ class Settings:
     stop_backup_timeout: float | None = None
     alive_check_interval: float | None = 60.0
     sentinel_user_data: str | None = None
+    recovery_window: float | None = None
+    recovery_freshness: float | None = None
     log_level: str = "info"
     log_format: str = "text"
     drill_signing_key_file: Path | None = None

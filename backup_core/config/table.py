@@ -105,6 +105,19 @@ _CORE_ROWS: dict[str, Row] = {
         flag="add-user-data",
         default="not set",
     ),
+    "recovery_window": Row(
+        parse=values.period_or_off,
+        about="How far back recovery must be possible: `14d`, `48h`. windows tells when it is not, "
+        "delete retain keeps what it needs.",
+        default="nothing is promised",
+        unit="s",
+    ),
+    "recovery_freshness": Row(
+        parse=values.duration_or_off,
+        about="How old the newest recoverable moment may be: `15min`.",
+        default="nothing is promised",
+        unit="s",
+    ),
     "log_level": Row(
         parse=values.choice(_LOG_LEVELS),
         about="`debug`, `info`, `warning` or `error`; WAL-G's `NORMAL` and `DEVEL` work too.",

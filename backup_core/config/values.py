@@ -35,6 +35,7 @@ _DURATION_UNITS = {
     "d": 86400.0,
 }
 _LONGEST = 366 * 86400.0
+_LONGEST_PERIOD = 10 * _LONGEST
 _TRUE = ("1", "t", "true", "y", "yes", "on")
 _FALSE = ("0", "f", "false", "n", "no", "off")
 _WALG_LEVELS = {"fastest": 1, "default": 3, "better": 7, "best": 11}
@@ -93,6 +94,11 @@ def duration(text: str) -> float:
 def duration_or_off(text: str) -> float | None:
     """Read a time as seconds; `0` and `none` mean no limit, which is None."""
     return None if text.lower() == "none" else seconds(text) or None
+
+
+def period_or_off(text: str) -> float | None:
+    """Read a time of at most ten years as seconds; `0` and `none` mean that there is none."""
+    return None if text.lower() == "none" else seconds(text, _LONGEST_PERIOD) or None
 
 
 def seconds(text: str, longest: float = _LONGEST) -> float:

@@ -13,17 +13,17 @@ from backup_core.errors import DrillError, PitrError
 from backup_core.repository.drills import CheckOutcome, DrillRecord, Phase
 
 CODES = {
-    "prepare": 10,
-    "plan": 11,
-    "restore": 12,
-    "verify": 13,
-    "archive": 14,
-    "start": 15,
-    "replay": 16,
-    "amcheck": 17,
-    "checks": 18,
-    "cleanup": 19,
-    "record": 19,
+    "prepare": 20,
+    "plan": 21,
+    "restore": 22,
+    "verify": 23,
+    "archive": 24,
+    "start": 25,
+    "replay": 26,
+    "amcheck": 27,
+    "checks": 28,
+    "cleanup": 29,
+    "record": 29,
 }
 """The phases in their order, and the exit code of a drill that fails in each."""
 _OF_A_RECOVERY = ("plan", "restore", "start", "replay")

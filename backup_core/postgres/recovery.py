@@ -28,6 +28,7 @@ AUTO_CONF_NOTE = "# disabled by pitr backup-fetch: "
 
 _ACTIONS = ("pause", "promote", "shutdown")
 _FIRST_WITH_SIGNAL_FILES = 12
+_FIRST_THAT_READS_AHEAD = 15
 _FIRST_WITH_TARGET_LSN = 10
 _FIRST_NORMAL_XID = 3
 _XID_LIMIT = 1 << 32
@@ -115,12 +116,17 @@ def recovery_files(
     standby: bool,
     archive_mode_off: bool,
     primary_conninfo: str | None = None,
+    gap_follows: bool = False,
 ) -> RecoveryConfig:
     """Decide the recovery settings for a server of `major` (9 stands for 9.6).
 
-    Raises UsageError for a target that this version does not know.
+    With `gap_follows` the segment after the target's is missing: a server that reads ahead, as it
+    does from 15 on, would ask for it before it reaches the target, and stop there. Raises
+    UsageError for a target that this version does not know.
     """
     server = _server_settings(target, archive_mode_off=archive_mode_off)
+    if gap_follows and major >= _FIRST_THAT_READS_AHEAD:
+        server = (*server, ("recovery_prefetch", "off"))
     conninfo = () if primary_conninfo is None else (("primary_conninfo", primary_conninfo),)
     common = (("restore_command", restore_command), *conninfo)
     if major < _FIRST_WITH_SIGNAL_FILES:

@@ -6,9 +6,11 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from backup_core.errors import ClusterMismatchError, CorruptError, NotFoundError, PitrError
+from backup_core.postgres.lsn import Lsn
 from backup_core.postgres.manifest import check_manifest
 from backup_core.postgres.timeline import TimelineHistory
 from backup_core.postgres.wal import WalKind
@@ -35,6 +37,8 @@ from backup_core.restore.layers import LayerPlan, plan_layers
 from backup_core.restore.plan import Destination, TablespacePlacement
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
+from backup_core.verify.ends import dated
+from backup_core.verify.window import RecoveryWindow, window_of
 
 _SAMPLE = 8 << 20
 
@@ -88,6 +92,12 @@ class Archive:
 
         return numbers
 
+    def has_gap_after(self, span: WalRange, segment_size: int) -> bool:
+        """Tell whether the next segment is missing while later ones are there."""
+        later = list_segments(self._storage, span.timeline, span.last + 1, segment_size)
+        following = next(later, None)
+        return following is not None and following.wal.segment_number(segment_size) > span.last + 1
+
     def some_segment(self) -> WalObject | None:
         """A whole segment of the newest timeline that has one."""
         return some_segment(self._storage, self._firsts)
@@ -133,6 +143,31 @@ def _cluster_of_wal(storage: Storage, archive: Archive, backup: Backup) -> int |
         return identity.system_identifier
     first = find_wal(storage, backup.name.removeprefix("base_")[:24]) or archive.some_segment()
     return read_header(storage, first).system_identifier if first else None
+
+
+def reaches_time(
+    storage: Storage,
+    backup: Backup,
+    history: TimelineHistory,
+    gap: WalRange,
+    time: datetime,
+    segment_size: int,
+) -> bool:
+    """Tell whether recovery to a time stops before a gap: if a transaction ended between.
+
+    The backups alone do not tell where in the WAL a time is; the segment before the gap does.
+    """
+    end = Lsn(gap.first * segment_size)
+    if end <= backup.finish_lsn:
+        return False
+    window = window_of((backup,), end, history, backup.system_identifier, segment_size)
+    found = dated(storage, segment_size, window)
+    return (
+        isinstance(found, RecoveryWindow)
+        and found.end_source == "wal"
+        and found.end_time is not None
+        and time < found.end_time
+    )
 
 
 def list_partitions(storage: Storage, backup: Backup) -> dict[str, int]:

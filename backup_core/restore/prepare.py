@@ -24,7 +24,7 @@ from backup_core.restore import parts, plan, preflight
 from backup_core.restore.layers import LayerPlan, choose_tars
 from backup_core.restore.minimal_config import CONFIG_FILES
 from backup_core.storage.base import Storage
-from backup_core.verify.continuity import is_on_timeline, missing_wal, wal_spans
+from backup_core.verify.continuity import before, is_on_timeline, missing_wal, wal_spans
 
 PROVIDE = "provide them before starting the server, or let --minimal-config write them"
 """What to do about configuration files that a backup does not hold."""
@@ -49,7 +49,9 @@ class RestoreRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class RestorePlan:
-    """What the restore will do; sizes in bytes, `rate` in bytes a second of one worker.
+    """What the restore will do; `gap_follows`: behind the target's segment one is missing.
+
+    Sizes in bytes, `rate` in bytes a second of one worker.
 
     `chain` is the backup and those it is made on, newest first, `parts` the partitions to be read
     of each, and `layers` what becomes of the files in them, where the backups list those.
@@ -62,6 +64,7 @@ class RestorePlan:
     destinations: tuple[plan.Destination, ...]
     wal: tuple[WalRange, ...]
     missing_wal: tuple[WalRange, ...]
+    gap_follows: bool
     segment_size: int
     system_identifier: int | None
     chain: tuple[Backup, ...]
@@ -127,6 +130,7 @@ def plan_restore(storage: Storage, request: RestoreRequest) -> RestorePlan:
         destinations=destinations,
         wal=way.wal,
         missing_wal=way.missing,
+        gap_follows=way.gap_follows,
         segment_size=segment_size,
         system_identifier=system_identifier,
         chain=backups,
@@ -164,6 +168,7 @@ class _Way:
     timeline: int
     wal: tuple[WalRange, ...] = ()
     missing: tuple[WalRange, ...] = ()
+    gap_follows: bool = False
 
 
 def _history(
@@ -193,9 +198,23 @@ def find_way(
     goal = plan.wal_goal(backup, request.target, catalog.backups, history)
     wal = wal_spans(backup, history, goal, archive.runs_from(segment_size), segment_size)
     missing = missing_wal(wal, archive.numbers(segment_size))
+    time = request.target.time
+    is_cut = (
+        bool(missing)
+        and time is not None
+        and preflight.reaches_time(storage, backup, history, missing[0], time, segment_size)
+    )
+    if is_cut:
+        wal, missing = before(wal, missing[0]), ()
     if not request.force:
         plan.check_wal(backup, missing, segment_size)
-    return _Way(timeline=history.timeline, wal=wal, missing=missing)
+    is_inside = goal is not None and not missing and bool(wal)
+    return _Way(
+        timeline=history.timeline,
+        wal=wal,
+        missing=missing,
+        gap_follows=is_cut or (is_inside and archive.has_gap_after(wal[-1], segment_size)),
+    )
 
 
 def _warnings(

@@ -91,6 +91,17 @@ def missing_wal(
     return tuple(gap for span in spans for gap in _gaps(span, archived(span)))
 
 
+def before(spans: Sequence[WalRange], gap: WalRange) -> tuple[WalRange, ...]:
+    """The part of the way that lies before a gap on it."""
+    found: list[WalRange] = []
+    for span in spans:
+        if span.timeline == gap.timeline and span.first <= gap.first <= span.last:
+            cut = replace(span, last=gap.first - 1)
+            return (*found, cut) if cut.count else tuple(found)
+        found.append(span)
+    return tuple(found)
+
+
 def _gaps(span: WalRange, present: Iterable[WalRange]) -> Iterator[WalRange]:
     wanted = span.first
     for run in present:

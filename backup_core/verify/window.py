@@ -66,7 +66,7 @@ class RecoveryWindow:
     """The moments from the end of the oldest of `backups` to `end_lsn`, exclusive.
 
     Each of the backups, oldest first, serves the moments from its own end on. `last_segment` is the
-    last file on the way. `end_time` is None as long as no WAL was read (verify.archive). A target
+    last file on the way. `end_time` is None as long as no WAL was read (verify.ends). A target
     time must lie before it; all that committed until then comes back without a target.
     """
 
@@ -199,16 +199,25 @@ def _joined(
             (backup for backup, its_end in reached if its_end == end),
             key=lambda backup: (backup.finish_lsn, backup.name),
         )
-        timeline = history.timeline_at(end - 1)
-        yield RecoveryWindow(
-            timeline=history.timeline,
-            system_identifier=cluster.system_identifier,
-            backups=tuple(backups),
-            end_lsn=end,
-            last_segment=segment_name(
-                timeline, last_segment_before(end, segment_size), segment_size
-            ),
-        )
+        yield window_of(tuple(backups), end, history, cluster.system_identifier, segment_size)
+
+
+def window_of(
+    backups: tuple[Backup, ...],
+    end: Lsn,
+    history: TimelineHistory,
+    system_identifier: int | None,
+    segment_size: int,
+) -> RecoveryWindow:
+    """The window of these backups, oldest first, up to where WAL is unbroken."""
+    last = last_segment_before(end, segment_size)
+    return RecoveryWindow(
+        timeline=history.timeline,
+        system_identifier=system_identifier,
+        backups=backups,
+        end_lsn=end,
+        last_segment=segment_name(history.timeline_at(end - 1), last, segment_size),
+    )
 
 
 def _is_an_ancestors(window: RecoveryWindow, history: TimelineHistory, facts: Facts) -> bool:

@@ -16,7 +16,7 @@ from tests.support.commands import complaint, finished, read_until, started
 from tests.support.segments import stored_files
 from tests.support.site import Site, archive_everything
 
-PLAN, RESTORE, ARCHIVE, START, REPLAY, CHECKS = 11, 12, 14, 15, 16, 18
+PREPARE, PLAN, RESTORE, ARCHIVE, START, REPLAY, CHECKS = 20, 21, 22, 24, 25, 26, 28
 PHASES = ["prepare", "plan", "restore", "verify", "archive", "start", "replay", "amcheck", "checks"]
 
 
@@ -176,7 +176,7 @@ def test_the_server_of_a_drill_keeps_to_itself(own: Site, story: Story) -> None:
 )
 def test_the_isolation_is_not_to_be_undone(own: Site, story: Story, option: str) -> None:
     """A setting that would is refused before anything happens."""
-    assert drill(own, story, "--setting", option, code=10)["failed_phase"] == "prepare"
+    assert drill(own, story, "--setting", option, code=PREPARE)["failed_phase"] == "prepare"
 
 
 def test_wal_from_after_the_drills_start_is_waited_for(own: Site, story: Story) -> None:
@@ -330,7 +330,7 @@ def test_only_one_drill_uses_a_directory(own: Site, story: Story) -> None:
     with started(own, *words(own, story, "--until", "start")) as process:
         read_until(process, "drill: archive")
         done = own.run(*words(own, story), check=False)
-        assert done.returncode == 10
+        assert done.returncode == PREPARE
         assert "a drill runs in" in complaint(done)
         assert (own.base / "scratch" / "data" / "global" / "pg_control").exists()
         process.terminate()
@@ -343,7 +343,7 @@ def test_a_directory_of_somebody_else_is_left_alone(own: Site, story: Story) -> 
     scratch.mkdir()
     (scratch / "precious").write_text("kept")
     done = own.run(*words(own, story), check=False)
-    assert done.returncode == 10
+    assert done.returncode == PREPARE
     assert "holds something that is no drill's: precious" in complaint(done)
     assert [path.name for path in scratch.iterdir()] == ["precious"]
 

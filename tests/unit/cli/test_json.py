@@ -19,6 +19,8 @@ from tests.support.segments import BACKUP_HISTORY, FIRST, HISTORY, SECOND, THIRD
 PAGE = Path(__file__).parents[3] / "docs/json.md"
 ROW = re.compile(r"\| `([^`]+)` \| ([a-z ]+) \| \S")
 FULL = "base_000000010000000000000001"
+WITH_BACKUP = "000000010000000000000010"
+LATER = "base_000000010000000000000009"
 DELTA = "base_000000010000000000000003_D_000000010000000000000001"
 NAMES = {dict: "object", list: "array", str: "string", int: "integer", bool: "boolean"} | {
     float: "number"
@@ -128,6 +130,21 @@ def test_wal_show_prints_the_documented_keys(repository: Path, tmp_path: Path, p
     ).items():
         seen[key] |= types
     assert matches(seen, documented("wal-show")), seen
+
+
+def test_windows_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
+    """With a window, a backup in none, a damaged segment and a broken promise."""
+    stored(repository, layout.IDENTITY, b'{"system_identifier": 7000000000000000001}')
+    wal_file(repository / "wal_005", WITH_BACKUP, segment(WITH_BACKUP))
+    stored(repository, "wal_005/000000010000000000000011", b"no segment")
+    lsns = {"start_lsn": Lsn(9 << 24), "finish_lsn": Lsn((9 << 24) + 1)}
+    stored(repository, layout.sentinel(LATER), render_sentinel(backup(LATER, **lsns)))
+    done = pitr(
+        *("windows", "--json", "--repository", repository, "--recovery-freshness", "1d"),
+        check=False,
+    )
+    assert done.returncode == 10
+    assert matches(printed(done.stdout), documented("windows")), printed(done.stdout)
 
 
 def test_keys_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:

@@ -90,6 +90,14 @@ def test_the_end_seen_from_later_on_does_not_stand_for_what_is_before() -> None:
     assert list(found.numbers(MEBIBYTE)(span)) == [run(1, 4, 5), run(1, 7, 7)]
 
 
+def test_a_gap_behind_a_span_is_seen_and_the_end_of_the_archive_is_none() -> None:
+    """The server must not read ahead into the one, and may into the other."""
+    found = read_archive(archive(*segments(1, 4, 5, 7)))
+    assert not found.has_gap_after(run(1, 4, 4), MEBIBYTE)
+    assert found.has_gap_after(run(1, 4, 5), MEBIBYTE)
+    assert not found.has_gap_after(run(1, 4, 7), MEBIBYTE)
+
+
 def test_without_an_index_a_segment_tells_the_size() -> None:
     """Backups that other tools wrote have none."""
     storage = archive("00000002.history")
