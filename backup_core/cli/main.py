@@ -36,6 +36,7 @@ COMMANDS = {
     "backup-fetch": Command(module="backup_fetch", summary="restore a base backup to a moment"),
     "windows": Command(module="windows", summary="show from when to when recovery is possible"),
     "report": Command(module="report", summary="draw what can be recovered as a page"),
+    "drill": Command(module="drill", summary="prove that the backups can be restored"),
     "copy": Command(module="copy", summary="copy backups and WAL to another repository"),
     "st": Command(module="st", summary="look at, move and check single objects of the store"),
     "keys": Command(module="keys", summary="list which objects need which key"),

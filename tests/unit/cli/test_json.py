@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from backup_core.postgres.lsn import Lsn
-from backup_core.repository import layout
+from backup_core.repository import drills, layout
 from backup_core.repository.sentinel import Backup, Tablespace, render_metadata, render_sentinel
+from backup_core.storage.file import FileStorage
+from tests.support.drills import FAILED, PROVED
 from tests.support.fixtures import Pitr
 from tests.support.segments import BACKUP_HISTORY, FIRST, HISTORY, SECOND, THIRD, segment, wal_file
 
@@ -20,7 +22,9 @@ FULL = "base_000000010000000000000001"
 WITH_BACKUP = "000000010000000000000010"
 LATER = "base_000000010000000000000009"
 DELTA = "base_000000010000000000000003_D_000000010000000000000001"
-NAMES = {dict: "object", list: "array", str: "string", int: "integer", bool: "boolean"}
+NAMES = {dict: "object", list: "array", str: "string", int: "integer", bool: "boolean"} | {
+    float: "number"
+}
 
 Types = dict[str, set[str]]
 
@@ -150,6 +154,23 @@ def test_keys_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
     env = {"PITR_GPG_KEY_ID": "0001020304050607"}
     seen = printed(pitr("keys", "--json", "--repository", repository, env=env).stdout)
     assert matches(seen, documented("keys")), seen
+
+
+def test_drill_prints_the_documented_keys(tmp_path: Path, pitr: Pitr) -> None:
+    """A list of one that proved everything and one that reached nothing; one of them alone."""
+    stored_drills = [
+        drills.store(FileStorage(tmp_path), record, None) for record in (PROVED, FAILED)
+    ]
+    seen = printed(pitr("drill", "list", "--json", "--repository", tmp_path).stdout)
+    page = documented("drill list")
+    assert matches(seen, page), seen
+    alone: Types = {}
+    for name in stored_drills:
+        shown = pitr("drill", "show", name, "--json", "--repository", tmp_path).stdout
+        for key, kinds in printed(shown).items():
+            alone.setdefault(key, set()).update(kinds)
+    del seen["drills"]
+    assert alone == {key.removeprefix("drills[]."): kinds for key, kinds in seen.items()}
 
 
 def test_standard_output_is_json_alone(repository: Path, pitr: Pitr) -> None:
