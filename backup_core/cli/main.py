@@ -34,6 +34,8 @@ COMMANDS = {
     "backup-push": Command(module="backup_push", summary="take a base backup of a running cluster"),
     "backup-list": Command(module="backup_list", summary="list the base backups"),
     "backup-fetch": Command(module="backup_fetch", summary="restore a base backup to a moment"),
+    "backup-mark": Command(module="backup_mark", summary="mark a backup permanent, or not"),
+    "delete": Command(module="delete", summary="remove backups, and WAL that none needs"),
     "windows": Command(module="windows", summary="show from when to when recovery is possible"),
     "report": Command(module="report", summary="draw what can be recovered as a page"),
     "drill": Command(module="drill", summary="prove that the backups can be restored"),

@@ -147,6 +147,15 @@ def test_windows_prints_the_documented_keys(repository: Path, pitr: Pitr) -> Non
     assert matches(printed(done.stdout), documented("windows")), printed(done.stdout)
 
 
+def test_delete_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
+    """With WAL that goes, and a leftover, which has no finish time."""
+    stored(repository, layout.IDENTITY, b'{"system_identifier": 7000000000000000001}')
+    wal_file(repository / "wal_005", WITH_BACKUP, segment(WITH_BACKUP))
+    (repository / layout.sentinel("base_000000010000000000000004")).unlink()
+    done = pitr("delete", "garbage", "--json", "--repository", repository)
+    assert matches(printed(done.stdout), documented("delete")), printed(done.stdout)
+
+
 def test_keys_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
     """For plain objects, and for one of OpenPGP: whether gpg has its key, only gpg knows."""
     session_key = bytes([0x84, 0x5E, 3]) + bytes(range(8)) + bytes([18]) + bytes(84)
