@@ -14,6 +14,7 @@ from pathlib import Path
 
 from backup_core import __version__
 from backup_core.cli.options import add_common, load_settings, open_repository
+from backup_core.cli.report_facts import drills_on_record, outlook, request_in
 from backup_core.cli.windows import BROKEN, promise_of
 from backup_core.errors import PitrError
 from backup_core.report.document import render
@@ -37,6 +38,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how old the newest recoverable moment may be: 15min",
     )
+    parser.add_argument(
+        "--retain",
+        metavar="WORDS",
+        help="show what this would remove next: the words of pitr delete retain, as 'FULL 7'",
+    )
     add_common(parser)
 
 
@@ -47,11 +53,18 @@ def run(args: argparse.Namespace) -> int:
         recovery_window=args.recovery_window,
         recovery_freshness=args.recovery_freshness,
     ).settings
+    request = request_in(args.retain) if args.retain else None
+    storage = open_repository(settings)
+    now = datetime.now(UTC)
     report = read_report(
-        open_repository(settings),
+        storage,
         promise_of(settings),
-        now=datetime.now(UTC),
+        now=now,
         pitr_version=__version__,
+        drills=drills_on_record(storage, settings),
+        retention=outlook(storage, request, settings, words=args.retain, now=now)
+        if request
+        else None,
     )
     if args.json:
         text = render(report) + "\n"
