@@ -91,7 +91,7 @@ def _timeline(report: Report, key: Key, scale: Scale, *, several: bool) -> Marku
         name.append(tag("span", f"left timeline {wal.parent} at {wal.begin_lsn}"))
     if several:
         name.append(tag("span", f"cluster {key[0]}"))
-    drawn = join(_windows(windows, scale), _wal(wal, scale) if wal else None)
+    drawn = join(windows_drawn(windows, scale), _wal(wal, scale) if wal else None)
     return lane(name, canvas(scale, 44, _described(key, windows, wal), drawn, now=report.made))
 
 
@@ -103,7 +103,8 @@ def _described(key: Key, windows: Sequence[Window], wal: Timeline | None) -> str
     return f"Timeline {key[1]}: {'; '.join(parts) or 'nothing can be recovered'}"
 
 
-def _windows(windows: Sequence[Window], scale: Scale) -> Iterator[Markup]:
+def windows_drawn(windows: Sequence[Window], scale: Scale) -> Iterator[Markup]:
+    """The windows of one timeline, and what is lost between them."""
     for one, two in pairwise(windows):
         if two.begin_time > one.end_time and scale.shows(one.end_time, two.begin_time):
             between = span_title(one.end_time, two.begin_time)

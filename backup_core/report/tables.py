@@ -30,7 +30,7 @@ def table(
             "tr",
             tag("th", row[0], scope="row", data_head=heads[0]),
             [
-                tag("td", cell, class_=kind(at), data_head=heads[at])
+                tag("td", tag("div", cell), class_=kind(at), data_head=heads[at])
                 for at, cell in enumerate(row[1:], start=1)
             ],
         )
