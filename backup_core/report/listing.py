@@ -18,6 +18,7 @@ _HOUR = timedelta(hours=1)
 _STEPS = (_HOUR, timedelta(days=1), timedelta(days=7), timedelta(days=28))
 _MOST_POINTS = 400
 _EPOCH = datetime(2001, 1, 1, tzinfo=UTC)  # a Monday
+_END_OF_TIME = 9000  # what a wrong clock may tell, and no arithmetic reaches
 Place = tuple[int, int]
 """A segment by its timeline and its number."""
 
@@ -56,7 +57,11 @@ class Listing:
 def growth(backups: Sequence[Backup], wal_by_hour: Mapping[datetime, int]) -> tuple[Growth, ...]:
     """What is stored, added up over time: by the hour, the day or more, as there are many."""
     came = [(time, 0, size) for time, size in wal_by_hour.items()]
-    came += [(item.finish_time.astimezone(UTC), item.compressed_size, 0) for item in backups]
+    came += [
+        (item.finish_time.astimezone(UTC), item.compressed_size, 0)
+        for item in backups
+        if item.finish_time.year < _END_OF_TIME
+    ]
     if not came:
         return ()
     first, last = min(came)[0], max(came)[0]
@@ -68,8 +73,8 @@ def growth(backups: Sequence[Backup], wal_by_hour: Mapping[datetime, int]) -> tu
         bin_[1] += in_wal
     points = []
     total = [0, 0]
-    for number in range(min(sums), max(sums) + 1):
-        total = [one + more for one, more in zip(total, sums.get(number, (0, 0)), strict=True)]
+    for number in sorted(sums):
+        total = [one + more for one, more in zip(total, sums[number], strict=True)]
         until = _EPOCH + (number + 1) * step
         points.append(Growth(until=until, backups=total[0], wal=total[1]))
     return tuple(points)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from backup_core.report.words import utc
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = (
     *(1, 5, 15, 30),
@@ -17,7 +19,7 @@ _STEPS = (
     *(_HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR),
     *(_DAY, 2 * _DAY, 7 * _DAY),
 )
-_MONTH_STEPS = (1, 2, 3, 6, 12, 24, 60, 120)
+_MONTH_STEPS = (1, 2, 3, 6, *(12 * years for years in (1, 2, 5, 10, 20, 50, 100, 500, 1000)))
 _MOST_MARKS = 9
 _MONDAY = datetime(2001, 1, 1, tzinfo=UTC)
 
@@ -49,9 +51,17 @@ class Mark:
 
 def scale_over(times: list[datetime], now: datetime) -> Scale:
     """The axis on which all of the times lie, and now, with some air at its ends."""
-    begin, end = min([*times, now]).astimezone(UTC), max([*times, now]).astimezone(UTC)
+    begin, end = utc(min([*times, now])), utc(max([*times, now]))
     air = max((end - begin) * 0.02, timedelta(seconds=30))
-    return Scale(begin=begin - air, end=end + air)
+    return Scale(begin=_moved(begin, -air), end=_moved(end, air))
+
+
+def _moved(time: datetime, by: timedelta) -> datetime:
+    """A clock that is wrong may stand at the end of all time."""
+    try:
+        return time + by
+    except OverflowError:
+        return time
 
 
 def marks(scale: Scale) -> list[Mark]:
@@ -85,11 +95,9 @@ def _firsts(scale: Scale, step: int) -> Iterator[datetime]:
     """The firsts of every so many months, counted from the year 0."""
     count = scale.begin.year * 12 + scale.begin.month - 1
     count += -count % step
-    while True:
+    while count // 12 <= scale.end.year:
         time = datetime(count // 12, count % 12 + 1, 1, tzinfo=UTC)
-        if time > scale.end:
-            return
-        if time >= scale.begin:
+        if scale.begin <= time <= scale.end:
             yield time
         count += step
 

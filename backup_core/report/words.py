@@ -11,16 +11,23 @@ _SHORT = {"day": "d", "hour": "h", "minute": "min", "second": "s"}
 _BYTES = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
+def utc(time: datetime) -> datetime:
+    """A time in UTC; one at the end of all time, which a wrong clock may tell, as it is."""
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        return time.replace(tzinfo=UTC)
+
+
 def moment(time: datetime) -> str:
     """A moment to the second, without its zone."""
-    at = time.astimezone(UTC)
+    at = utc(time)
     return f"{at.day} {at:%b %Y, %H:%M:%S}"
 
 
 def moment_tag(time: datetime) -> Markup:
     """A moment that programs can read as well."""
-    at = time.astimezone(UTC)
-    return tag("time", moment(at), datetime=at.isoformat())
+    return tag("time", moment(time), datetime=utc(time).isoformat())
 
 
 def length(span: timedelta) -> str:

@@ -33,10 +33,15 @@ class Page:
     """A tab; `problems` are its console's messages and exceptions, `requests` their addresses."""
 
     browser: "Browser"
+    target: str
     session: str
     problems: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     loaded: bool = False
+
+    def close(self) -> None:
+        """Close the tab."""
+        self.browser.call("Target.closeTarget", targetId=self.target)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method of the protocol in this tab."""
@@ -48,7 +53,10 @@ class Page:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call(
             "Emulation.setDeviceMetricsOverride",
-            **{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
         )
         self.problems.clear()
         self.requests.clear()
@@ -103,7 +111,7 @@ class Browser:
         """Open a tab."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        page = Page(browser=self, session=attached["sessionId"])
+        page = Page(browser=self, target=target, session=attached["sessionId"])
         self._pages[page.session] = page
         for domain in ("Page", "Network", "Runtime", "Log"):
             page.call(f"{domain}.enable")
