@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         recovery_window=args.recovery_window,
         recovery_freshness=args.recovery_freshness,
     ).settings
-    request = request_in(args.retain) if args.retain else None
+    request = None if args.retain is None else request_in(args.retain)
     storage = open_repository(settings)
     now = datetime.now(UTC)
     report = read_report(

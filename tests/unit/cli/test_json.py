@@ -1,19 +1,24 @@
 """The keys and types of every --json are those of docs/json.md, and no others."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from backup_core.postgres.lsn import Lsn
+from backup_core.report.document import render
+from backup_core.report.model import Drill, Promised, Timeline, Trouble
 from backup_core.repository import drills, layout
 from backup_core.repository.sentinel import Backup, Tablespace, render_metadata, render_sentinel
 from backup_core.storage.file import FileStorage
 from tests.support.drills import FAILED, PROVED
 from tests.support.fixtures import Pitr
+from tests.support.reports import EMPTY, REPORT
 from tests.support.segments import BACKUP_HISTORY, FIRST, HISTORY, SECOND, THIRD, segment, wal_file
 
 PAGE = Path(__file__).parents[3] / "docs/json.md"
@@ -145,6 +150,48 @@ def test_windows_prints_the_documented_keys(repository: Path, pitr: Pitr) -> Non
     )
     assert done.returncode == 10
     assert matches(printed(done.stdout), documented("windows")), printed(done.stdout)
+
+
+def test_report_writes_the_documented_keys() -> None:
+    """Those of windows, and its own; each that may be null is null once."""
+    fewest = dataclasses.replace(
+        EMPTY,
+        unfinished=("base_1",),
+        unusable=(Trouble(name="x", reason="y"),),
+        damaged=(Trouble(name="x", reason="y"),),
+        unreadable=(Trouble(name="x", reason="y"),),
+        promised=Promised(),
+        backups=(dataclasses.replace(REPORT.backups[0], delta_from="x"),),
+        drills=tuple(without_answers(each) for each in REPORT.drills),
+        timelines=tuple(without_times(each) for each in REPORT.timelines),
+    )
+    whole = dataclasses.replace(
+        REPORT, promised=Promised(recovery_window=1.0, recovery_freshness=1.0)
+    )
+    seen: Types = {}
+    for report in (whole, fewest):
+        for key, types in printed(render(report)).items():
+            seen.setdefault(key, set()).update(types)
+    page = documented("windows") | documented("report")
+    assert matches(seen, page), {key: seen.get(key) for key in seen.keys() ^ page.keys()}
+
+
+def without_answers(drill: Drill) -> Drill:
+    """A drill that failed before it had anything to tell."""
+    nothing = dict.fromkeys(
+        ("backup", "timeline", "recovery_seconds", "data_lost_seconds"), cast("Any", None)
+    )
+    return dataclasses.replace(drill, failed_phase="plan", error="x", **nothing)
+
+
+def without_times(line: Timeline) -> Timeline:
+    """A timeline of which nothing tells when it was."""
+    unknown: dict[str, Any] = {"from_time": None, "to_time": None}
+    return dataclasses.replace(
+        line,
+        ranges=tuple(dataclasses.replace(each, **unknown) for each in line.ranges),
+        gaps=tuple(dataclasses.replace(each, **unknown) for each in line.gaps),
+    )
 
 
 def test_delete_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
