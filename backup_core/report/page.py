@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from backup_core.report import tables
+from backup_core.report.drawing import legend
 from backup_core.report.frame import page
 from backup_core.report.history import history, key_to_colours, last_week, scale_of
 from backup_core.report.html import Content, Markup, join, tag
@@ -23,6 +24,7 @@ from backup_core.report.words import length, moment_tag, number, short, volume
 
 _SIGNS = {"good": "✓", "watch": "!", "bad": "✕"}
 _FEWEST_POINTS = 3
+_PHASES = tuple((f"phase {name}", name) for name in tables.OF_A_RECOVERY)
 _SOURCES = {
     "wal": "That is the last transaction in the WAL.",
     "backup": "That is the end of the newest backup: no transaction ended since, as far as is "
@@ -96,7 +98,9 @@ def explanation(report: Report) -> str:
     if current is None:
         return ""
     old = age(report.made, current.end_time)
-    parts = [f"The newest moment was {old} old when this was made." if old else ""]
+    parts = ["The newest moment is later than this report, since clocks differ."]
+    if old:
+        parts = [f"The newest moment was {old} old when this was made."]
     parts.append(_SOURCES.get(current.end_source, ""))
     lost = lost_between(report)
     if lost:
@@ -174,7 +178,7 @@ def _sections(report: Report) -> Iterator[Markup]:
     if troubles:
         yield section("What is wrong", troubles)
     if report.drills:
-        yield section("Drills", tables.drills(report))
+        yield section("Drills", tables.drills(report), legend(_PHASES))
     if len(report.growth) >= _FEWEST_POINTS:
         times = [point.until for point in report.growth]
         yield section("Growth", chart(report.growth, scale_over(times, report.made)))

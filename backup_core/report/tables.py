@@ -11,7 +11,7 @@ from backup_core.report.model import BackupFacts, Drill, Report, Retention, Verd
 from backup_core.report.words import moment_tag, number, server, short, volume
 
 _FIRST_ROWS = 12
-_OF_A_RECOVERY = ("plan", "restore", "start", "replay")
+OF_A_RECOVERY = ("plan", "restore", "start", "replay")
 
 
 def table(
@@ -154,7 +154,7 @@ def _recovery(drill: Drill, longest: float) -> Markup | None:
     parts = []
     place = 0.0
     for phase in drill.phases:
-        if phase.name in _OF_A_RECOVERY:
+        if phase.name in OF_A_RECOVERY:
             wide = 100 * phase.seconds / longest
             title = tag("title", f"{phase.name}: {seconds(phase.seconds)}")
             parts.append(

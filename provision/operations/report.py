@@ -29,7 +29,8 @@ class ClusterReport:
 def words_of(place: Place) -> tuple[str, ...]:
     """The words that ask for the report, with the retention that the roles schedule."""
     kept = place.node.attributes.pitr.retention
-    retain = ("--retain", f"FULL {kept.keep_full}") if kept.enabled else ()
+    scheduled = "retention" in place.node.recipes and kept.enabled
+    retain = ("--retain", f"FULL {kept.keep_full}") if scheduled else ()
     return place.layout.engine("report", "--json", *retain)
 
 
