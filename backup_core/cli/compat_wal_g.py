@@ -25,7 +25,7 @@ _OTHERS = {
     "wal-receive": "Archive with wal-push in archive_command.",
     "wal-restore": "pitr wal-fetch brings single files.",
     "wal-show": "Use pitr wal-show, which has another output.",
-    "wal-verify": "Use pitr wal-show, which tells of gaps.",
+    "wal-verify": "Use pitr wal-verify --server, which has another output and fails by its code.",
     "wal-purge": "Use delete garbage ARCHIVES.",
     "copy": "Use pitr copy FROM TO, which names two repositories and no files.",
     "st": "Use pitr st.",

@@ -67,7 +67,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="remove from this cluster, where the repository holds several; else the newest",
     )
     policy = parser.add_argument_group("retain keeps what any of these keeps")
-    policy.add_argument("-a", "--after", metavar="NAME|TIME", help="all from here on")
+    policy.add_argument(
+        "-a",
+        "--after",
+        metavar="NAME|TIME",
+        help="all from here on, and before a time what leads to it",
+    )
     policy.add_argument("--window", metavar="TIME", help="what recovery over this time needs: 14d")
     for name in _PERIODS:
         policy.add_argument(

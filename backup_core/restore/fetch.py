@@ -15,11 +15,11 @@ from backup_core.errors import CorruptError, PitrError
 from backup_core.postgres.control import CONTROL_FILE, ControlFile
 from backup_core.postgres.lsn import Lsn
 from backup_core.postgres.recovery import RecoveryConfig
-from backup_core.repository import layout, wal_e
+from backup_core.repository import layout, parts, wal_e
 from backup_core.repository.catalog import read_catalog
 from backup_core.repository.files_metadata import path_key
 from backup_core.repository.index import IndexedFile
-from backup_core.restore import check, finish, parts, plan, preflight, tree
+from backup_core.restore import check, finish, plan, preflight, tree
 from backup_core.restore.extract import (
     Extracted,
     ExtractOptions,

@@ -14,13 +14,13 @@ from pathlib import Path
 from backup_core.errors import RefusedError
 from backup_core.postgres.recovery import RecoveryTarget
 from backup_core.postgres.timeline import TimelineHistory
-from backup_core.repository import layout, wal_e
+from backup_core.repository import layout, parts, wal_e
 from backup_core.repository.catalog import Catalog, read_catalog
 from backup_core.repository.chain import chain
 from backup_core.repository.index import BackupIndex
 from backup_core.repository.sentinel import Backup
 from backup_core.repository.wal_archive import WalRange
-from backup_core.restore import parts, plan, preflight
+from backup_core.restore import plan, preflight
 from backup_core.restore.layers import LayerPlan, choose_tars
 from backup_core.restore.minimal_config import CONFIG_FILES
 from backup_core.storage.base import Storage

@@ -15,9 +15,10 @@ Kind = Literal["any", "full", "find_full"]
 class Retain:
     """Keep what any of the rules keeps.
 
-    `count` newest backups, counted as `kind` says, and all after them; all from `after` on; what a
-    recovery window of this length needs; the newest of each of so many days, weeks, months and
-    years. With `around`, WAL is kept around those that are counted, and not onwards from them.
+    `count` newest backups, counted as `kind` says, and all after them; all from the backup `after`
+    on, or what recovery to any moment from that time on needs; the same for a window of this
+    length; the newest of each of so many days, weeks, months and years. With `around`, WAL is kept
+    around those that are counted, and not onwards from them.
     """
 
     count: int | None = None

@@ -57,7 +57,7 @@ def keep_for(request: Request, found: Candidates) -> Kept:
     elif isinstance(request, Retain):
         _add(kept, _retained(request, found))
         if found.promised is not None:
-            _add(kept, _window(found.promised, found, "the promised recovery window"))
+            _add(kept, _since(found.now - found.promised, found, "the promised recovery window"))
     elif isinstance(request, Garbage):
         _add(kept, ((b, Keep(reason="it exists", onwards=not b.permanent)) for b in found.backups))
     _add(kept, _always(found))
@@ -80,10 +80,12 @@ def _retained(request: Retain, found: Candidates) -> Iterator[tuple[Backup, Keep
     onwards = not request.around
     if request.count is not None:
         yield from _counted(request, found, onwards=onwards)
-    if request.after is not None:
+    if isinstance(request.after, datetime):
+        yield from _since(request.after, found, f"the time from {request.after:%Y-%m-%d %H:%M} on")
+    elif request.after is not None:
         yield from _from(_at(request.after, found), found.backups, onwards=onwards)
     if request.window is not None:
-        yield from _window(request.window, found, "the recovery window")
+        yield from _since(found.now - request.window, found, "the recovery window")
     for period, count, of in (
         ("day", request.daily, _day),
         ("week", request.weekly, _week),
@@ -112,7 +114,7 @@ def _from(
 ) -> Iterator[tuple[Backup, Keep]]:
     for backup in backups:
         if first is not None and _age(backup) >= _age(first):
-            reason = "it comes first of those to be kept" if backup == first else ""
+            reason = "the oldest that is to be kept" if backup == first else ""
             yield backup, Keep(reason=reason or f"not older than {first.name}", onwards=onwards)
 
 
@@ -141,12 +143,11 @@ def _at(point: Point, found: Candidates) -> Backup | None:
     return named
 
 
-def _window(length: timedelta, found: Candidates, name: str) -> Iterator[tuple[Backup, Keep]]:
+def _since(begin: datetime, found: Candidates, name: str) -> Iterator[tuple[Backup, Keep]]:
     """Backups inside the window, and of each stretch of WAL the one that leads into it.
 
     A stretch whose last segment was stored before the window began cannot reach into it.
     """
-    begin = found.now - length
     for backup in found.backups:
         if backup.finish_time >= begin:
             yield backup, Keep(reason=f"inside {name}", onwards=True)

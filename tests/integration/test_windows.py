@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backup_core.postgres.lsn import Lsn
-from backup_core.postgres.records import transaction_ends
+from backup_core.postgres.records import check_pages, is_complete, transaction_ends
 from backup_core.postgres.wal import parse_segment_header
 from tests.support.chromium import chromium
 from tests.support.cluster import Cluster
@@ -49,8 +49,12 @@ def test_the_times_are_those_that_pg_waldump_tells(make_cluster: MakeCluster) ->
         if path.name > name:
             continue
         data = path.read_bytes()
-        found = list(transaction_ends(data, parse_segment_header(data, name=path.name)))
-        assert found == waldump(cluster, path)
+        header = parse_segment_header(data, name=path.name)
+        assert list(transaction_ends(data, header)) == waldump(cluster, path)
+        check_pages(data, header, name=path.name)
+        assert is_complete(data, header)
+        half = data[: len(data) // 2].ljust(len(data), b"\0")
+        assert not is_complete(half, header) or path.name == name
 
 
 def waldump(cluster: Cluster, path: Path) -> list[tuple[int, datetime]]:

@@ -194,6 +194,29 @@ def without_times(line: Timeline) -> Timeline:
     )
 
 
+def test_wal_verify_prints_the_documented_keys(
+    repository: Path, tmp_path: Path, pitr: Pitr
+) -> None:
+    """With damage and a position; and without a backup, whose name is null then."""
+    empty = tmp_path / "no-backup"
+    wal_file(empty / "wal_005", FIRST, segment(FIRST))
+    wal_file(repository / "wal_005", WITH_BACKUP, segment(WITH_BACKUP))
+    flags = ("--content", "--json", "--timeline", "1", "--lsn", "0/1100000")
+    done = pitr("wal-verify", *flags, "--repository", repository, check=False)
+    assert done.returncode == 6
+    seen = printed(done.stdout)
+    for key, types in printed(pitr("wal-verify", "--json", "--repository", empty).stdout).items():
+        seen[key] |= types
+    assert matches(seen, documented("wal-verify")), seen
+
+
+def test_backup_verify_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
+    """Everything is wrong here."""
+    done = pitr("backup-verify", "--json", "--repository", repository, check=False)
+    assert done.returncode == 6
+    assert matches(printed(done.stdout), documented("backup-verify")), printed(done.stdout)
+
+
 def test_delete_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
     """With WAL that goes, and a leftover, which has no finish time."""
     stored(repository, layout.IDENTITY, b'{"system_identifier": 7000000000000000001}')

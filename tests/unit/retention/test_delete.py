@@ -1,13 +1,22 @@
 """The forms of delete: what goes, what stays and why, from a repository as it is stored."""
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from backup_core.errors import NotFoundError, RefusedError, StorageError, UsageError
+from backup_core.errors import (
+    MissingKeyError,
+    NotFoundError,
+    RefusedError,
+    StorageError,
+    UsageError,
+)
 from backup_core.postgres.wal import segment_name
 from backup_core.repository import layout
+from backup_core.repository.identity import claim_repository
 from backup_core.repository.sentinel import Backup
 from backup_core.retention.apply import apply_retention
 from backup_core.retention.mark import mark_backup
@@ -22,7 +31,11 @@ from backup_core.retention.request import (
 )
 from backup_core.retention.survey import read_holdings
 from backup_core.storage.base import ObjectInfo
+from backup_core.storage.file import FileStorage
+from backup_core.verify.facts import read_facts
+from backup_core.verify.window import recovery
 from tests.support.archives import SEGMENT
+from tests.support.backups import NOON
 from tests.support.history import HOUR, Life
 
 DAY = timedelta(days=1)
@@ -106,6 +119,13 @@ class TestRetain:
         taken = a_week(life)
         for point in (taken[2].name, taken[2].finish_time):
             assert removed(plan(life, Retain(count=1, after=point))) == names(taken[:2])
+
+    def test_after_a_time_means_every_moment_from_then_on(self) -> None:
+        """So the backup before it stays; wal-g would remove it, and with it the first hours."""
+        life = Life()
+        taken = a_week(life)
+        point = taken[2].finish_time + HOUR
+        assert removed(plan(life, Retain(count=1, after=point))) == names(taken[:2])
 
     def test_a_window_keeps_the_backup_that_opens_it(self) -> None:
         """Without it the first hours of the window would be lost."""
@@ -306,6 +326,43 @@ class TestTimelines:
         life.archive(5)
         life.storage.delete([layout.wal("00000002.history", "")])
         assert {run[0] for run in wal(plan(life, Retain(count=1)))} == {1}
+
+    def test_without_the_key_to_a_history_its_timeline_is_kept(self) -> None:
+        """It may lead on from any backup that stays."""
+        life = Life()
+        a_week(life, days=3)
+        life.promote()
+        a_week(life, days=2)
+        claim_repository(life.storage, 1001, SEGMENT)
+        get = life.storage.get
+
+        def without_key(key: str, **kwargs: int) -> Iterator[bytes]:
+            if key.startswith(layout.WAL):
+                raise MissingKeyError("no key")
+            return get(key, **kwargs)
+
+        life.storage.get = without_key  # type: ignore[method-assign, assignment]
+        assert {run[0] for run in wal(plan(life, Retain(count=4)))} == {1}
+        assert wal(plan(life, Retain(count=3)))[-1][0] == 1
+
+
+class TestWalE:
+    """WAL-E's own archive."""
+
+    def test_its_backups_and_wal_are_understood(self, tmp_path: Path) -> None:
+        """What precedes the backup goes, what it needs stays."""
+        archive = Path(__file__).parents[2] / "fixtures/wal-e-archives/plain/archive"
+        shutil.copytree(archive, tmp_path / "archive")
+        storage = FileStorage(tmp_path / "archive")
+        held = read_holdings(storage, now=NOON)
+        found = plan_retention(Garbage(), held)
+        assert wal(found) == [(1, 9, 10)]
+        apply_retention(storage, found)
+        (window,) = recovery(read_facts(storage)).windows
+        assert window.backups == held.windows[0].backups
+        assert window.end_lsn == held.windows[0].end_lsn
+        with pytest.raises(RefusedError, match="no place for a mark"):
+            mark_backup(storage, window.backups[0].name, permanent=True)
 
 
 class TestPermanent:

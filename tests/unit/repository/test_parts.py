@@ -6,7 +6,7 @@ import pytest
 
 from backup_core.errors import CorruptError, NotFoundError
 from backup_core.repository import layout
-from backup_core.restore.parts import choose_parts, has_control, is_last
+from backup_core.repository.parts import choose_parts, has_control, is_last
 from tests.support.backups import BACKUP
 
 FOLDER = layout.partitions(BACKUP.name)
