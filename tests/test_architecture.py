@@ -24,7 +24,7 @@ HOMES_OF_LIBRARIES = {
         "lz4": "stream/codecs/lz4.py",
         "brotli": "stream/codecs/brotli.py",
         "lzallright": "stream/codecs/lzop.py",
-        "cryptography": "stream/encrypt/age_crypto.py",
+        "cryptography": "stream/encrypt/primitives.py",
         "nacl": "stream/encrypt/libsodium.py",
     },
     "provision": {

@@ -210,7 +210,9 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
 def _recovery(
     args: argparse.Namespace, loaded: Loaded, planned: RestorePlan, target: RecoveryTarget
 ) -> RecoveryConfig:
-    command = args.restore_command or _restore_command(args, loaded, planned, target)
+    command = args.restore_command or restore_command_for(
+        args, loaded, planned, target, standby=args.standby
+    )
     return recovery_files(
         planned.backup.major,
         target=target,
@@ -222,10 +224,15 @@ def _recovery(
     )
 
 
-def _restore_command(
-    args: argparse.Namespace, loaded: Loaded, planned: RestorePlan, target: RecoveryTarget
+def restore_command_for(
+    args: argparse.Namespace,
+    loaded: Loaded,
+    planned: RestorePlan,
+    target: RecoveryTarget,
+    *,
+    standby: bool = False,
 ) -> str:
-    """Name the settings on the command line: the server's environment is not ours."""
+    """The restore_command, with the settings on its line: the server's environment is not ours."""
     extra = []
     if args.envdir is not None:
         extra += ["--envdir", str(args.envdir.absolute())]
@@ -233,7 +240,7 @@ def _restore_command(
         extra += ["--config", str(loaded.file.absolute())]
     if loaded.origins["repository"].startswith(("flag ", "environment ")):
         extra += ["--repository", loaded.settings.repository]
-    if target.is_set and planned.backup.major < _KEEPS_TARGET and not args.standby:
+    if target.is_set and planned.backup.major < _KEEPS_TARGET and not standby:
         extra.append("--demand")
     return restore_command([_program()], extra_arguments=extra)
 

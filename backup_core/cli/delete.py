@@ -92,7 +92,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, print, and with --confirm remove."""
-    request = _request(args)
+    request = request_of(args)
     settings = load_settings(args).settings
     storage = open_repository(settings)
     if not args.confirm:
@@ -142,7 +142,8 @@ def _show(plan: RetentionPlan, args: argparse.Namespace) -> None:
         print_plan(plan, confirmed=args.confirm)
 
 
-def _request(args: argparse.Namespace) -> Request:
+def request_of(args: argparse.Namespace) -> Request:
+    """What the words ask for; raises UsageError."""
     words = list(args.words)
     modifier = words.pop(0).upper() if words and words[0].upper() in _MODIFIERS else ""
     if modifier and modifier not in _ALLOWED[args.form]:

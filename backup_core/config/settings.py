@@ -43,6 +43,8 @@ class Settings:
     recovery_freshness: float | None = None
     log_level: str = "info"
     log_format: str = "text"
+    drill_signing_key_file: Path | None = None
+    drill_public_key_file: Path | None = None
     s3_endpoint: str | None = None
     s3_region: str | None = None
     s3_path_style: bool | None = None

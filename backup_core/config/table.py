@@ -127,6 +127,17 @@ _CORE_ROWS: dict[str, Row] = {
         parse=values.choice({"text": "text", "json": "json"}),
         about="`text` for key=value lines, `json` for one JSON object a line.",
     ),
+    "drill_signing_key_file": Row(
+        parse=values.path,
+        about="A secret Ed25519 key in PEM that signs the records of drills; only its owner may "
+        "read it.",
+        default="none",
+    ),
+    "drill_public_key_file": Row(
+        parse=values.path,
+        about="The public key in PEM that the signatures of records are checked by.",
+        default="that of the signing key",
+    ),
 }
 
 TABLE: Mapping[str, Row] = _CORE_ROWS | STORE_ROWS | ENCRYPTION_ROWS

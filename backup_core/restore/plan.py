@@ -155,15 +155,19 @@ def check_wal(backup: Backup, missing: Sequence[WalRange], segment_size: int) ->
 
 
 def place_tablespaces(
-    backup: Backup, mapping: Mapping[str, str]
+    backup: Backup, mapping: Mapping[str, str], *, below: Path | None = None
 ) -> tuple[TablespacePlacement, ...]:
-    """Apply OLD=NEW to the backup's tablespaces, OLD being a location or an OID."""
+    """Apply OLD=NEW to the backup's tablespaces, OLD being a location or an OID.
+
+    The others stay where they were, or go `below` a directory, by their OIDs.
+    """
     used = set()
     placements = []
     for space in backup.tablespaces:
         old = next((key for key in (space.location, str(space.oid)) if key in mapping), None)
         used.add(old)
-        location = space.location if old is None else mapping[old]
+        unmapped = space.location if below is None else str(below / str(space.oid))
+        location = unmapped if old is None else mapping[old]
         if not Path(location).is_absolute():
             raise UsageError(
                 f'tablespace {space.oid} cannot go to "{location}", which is not an absolute path'

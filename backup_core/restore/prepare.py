@@ -34,6 +34,7 @@ PROVIDE = "provide them before starting the server, or let --minimal-config writ
 class RestoreRequest:
     """What the operator asks for; `backup` None means the newest that ended before the target.
 
+    `tablespaces_below` is where those go, by their OIDs, that the mapping does not name.
     `minimal_config` writes the configuration files that the backup does not hold.
     """
 
@@ -41,6 +42,7 @@ class RestoreRequest:
     backup: str | None
     target: RecoveryTarget
     tablespace_mapping: Mapping[str, str] = field(default_factory=dict)
+    tablespaces_below: Path | None = None
     force: bool = False
     minimal_config: bool = False
 
@@ -110,7 +112,9 @@ def plan_restore(storage: Storage, request: RestoreRequest) -> RestorePlan:
     segment_size = preflight.read_segment_size(storage, archive, index)
     system_identifier = preflight.read_system_identifier(storage, archive, backup)
     way = find_way(storage, catalog, archive, backup, request, segment_size)
-    placements = plan.place_tablespaces(backup, request.tablespace_mapping)
+    placements = plan.place_tablespaces(
+        backup, request.tablespace_mapping, below=request.tablespaces_below
+    )
     plan.check_locations(request.data_dir, placements)
     destinations = preflight.inspect_destinations(request.data_dir, placements, backups, index)
     plan.check_destinations(destinations)

@@ -107,6 +107,7 @@ missing_packages() {
         command -v envdir >/dev/null || echo daemontools
         command -v systemd-analyze >/dev/null || echo systemd
         [[ -e /usr/sbin/logrotate ]] || echo logrotate
+        command -v chromium >/dev/null || echo chromium
         for program in curl git shellcheck vagrant; do
             command -v "$program" >/dev/null || echo "$program"
         done
@@ -215,7 +216,7 @@ still_running() {
 # --- do it ---
 
 PATH=$(usable_path)
-judges=$rig # the real parsers of what is rendered for hosts; they need no root
+judges=$rig # what reads what is rendered: parsers of hosts' files, a browser; they need no root
 if [[ -n $rig ]] && ! can_make_hosts; then
     say "no hosts can be made here (root, or sudo without a password): their tests are skipped"
     rig=
