@@ -41,6 +41,11 @@ class Settings:
     sentinel_user_data: str | None = None
     log_level: str = "info"
     log_format: str = "text"
+    spool_dir: Path | None = None
+    push_ahead_workers: int = 4
+    push_ahead_size: int = 256 << 20
+    prefetch_workers: int = 4
+    prefetch_size: int = 256 << 20
     s3_endpoint: str | None = None
     s3_region: str | None = None
     s3_path_style: bool | None = None
