@@ -1,0 +1,112 @@
+"""The spool as commands use it: opened, checked and bound; and the workers left behind."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from backup_core import log
+from backup_core.archive.binding import SpoolError, bind, binding_of, check_directory
+from backup_core.archive.launch import leave_behind
+from backup_core.archive.spool import Spool
+from backup_core.cli.options import common_arguments, environment
+from backup_core.config import Loaded
+from backup_core.errors import PitrError
+
+_LOG_LIMIT = 1 << 20
+
+
+def open_spool(loaded: Loaded, data_dir: str | Path, *, who: str) -> Spool | None:
+    """The spool that the settings name, bound to this cluster; None, with a warning, if it is of
+    no use now.
+
+    Raises ConfigError for one that could make WAL get lost.
+    """
+    root = loaded.settings.spool_dir
+    if root is None:
+        return None
+    check_directory(root, data_dir)
+    try:
+        spool = Spool(str(root))
+        if bind(spool, binding_of(data_dir, loaded.settings.repository)):
+            log.event(log.get(who), log.INFO, "the spool is bound to this cluster", spool=root)
+        return spool
+    except SpoolError as error:
+        log.event(
+            log.get(who), log.WARNING, f"{error.message}; going on without it", hint=error.hint
+        )
+    return None
+
+
+def start_worker(
+    command: str, args: argparse.Namespace, spool: Spool, data_dir: str, *, who: str
+) -> None:
+    """Leave a worker behind; that this fails is only logged."""
+    words = [command, "--spool-dir", spool.root, "--pgdata", data_dir, *common_arguments(args)]
+    try:
+        leave_behind(words, environment())
+    except OSError as error:
+        log.event(log.get(who), log.WARNING, f"cannot start {command}: {error.strerror}")
+
+
+def watch_settings(args: argparse.Namespace, loaded: Loaded) -> Callable[[], bool]:
+    """Make a test whether the files that the settings came from are as they were.
+
+    A worker outlives many calls, so it must not go on with what an operator has changed.
+    """
+
+    def seen() -> list[tuple[str, int, int, int]]:
+        return [_trace(path) for path in _sources(args, loaded)]
+
+    before = seen()
+    return lambda: seen() == before
+
+
+def _sources(args: argparse.Namespace, loaded: Loaded) -> Iterator[str]:
+    if loaded.file is not None:
+        yield str(loaded.file)
+    if args.envdir is not None:
+        yield str(args.envdir)
+        with suppress(OSError):
+            yield from sorted(entry.path for entry in os.scandir(args.envdir))
+
+
+def _trace(path: str) -> tuple[str, int, int, int]:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return path, 0, 0, 0
+    return path, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def data_dir_of(args: argparse.Namespace) -> str:
+    """The data directory that a worker was started for; raises PitrError if it is gone."""
+    if not (args.pgdata / "global" / "pg_control").exists():
+        raise PitrError(f"{args.pgdata} is no data directory any more")
+    return str(args.pgdata)
+
+
+class WorkerLog:
+    """The log of workers in the spool: a stream that begins anew at 1 MiB, with one file before it.
+
+    They have no other: the server's log collector must not wait for them.
+    """
+
+    def __init__(self, spool: Spool, name: str) -> None:
+        self._path = Path(spool.path(f"{name}.log"))
+        self._file = self._path.open("a", encoding="utf-8")
+
+    def write(self, text: str) -> int:
+        """Append text."""
+        if self._file.tell() > _LOG_LIMIT:
+            self._file.close()
+            self._path.replace(f"{self._path}.1")
+            self._file = self._path.open("a", encoding="utf-8")
+        return self._file.write(text)
+
+    def flush(self) -> None:
+        """Hand what was written to the system."""
+        self._file.flush()
