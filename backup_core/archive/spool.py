@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
 
 OK, AT, FETCHED, ARRIVING = FOLDERS = ("ok", "at", "fetched", "arriving")
 PUSHER, PREFETCHER, OWNER = range(3)
@@ -69,8 +68,7 @@ class Spool:
                 self._stamp(temporary, stamp)
                 os.rename(temporary, self.path(folder, name))
             except BaseException:
-                with suppress(OSError):
-                    os.unlink(temporary)
+                _unlink(temporary)
                 raise
 
     def _stamp(self, path: str, stamp: int) -> None:
@@ -95,8 +93,7 @@ class Spool:
     def unmark(self, name: str) -> None:
         """Forget a marker; nothing happens if there is none."""
         for folder in (OK, AT):
-            with suppress(OSError):
-                os.unlink(self.path(folder, name))
+            _unlink(self.path(folder, name))
 
     def names(self, folder: str) -> list[str]:
         """The files of one of the spool's folders, sorted; none if it is not there."""
@@ -140,6 +137,13 @@ class Spool:
         except (BlockingIOError, PermissionError):
             return False
         return True
+
+
+def _unlink(path: str) -> None:
+    try:  # contextlib would be a third of what the quickest call imports
+        os.unlink(path)
+    except OSError:
+        return
 
 
 def claim_of(name: str) -> int:

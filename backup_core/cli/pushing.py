@@ -8,9 +8,9 @@ from contextlib import suppress
 
 from backup_core import log
 from backup_core.archive import ready
-from backup_core.archive.ahead import push_claimed
+from backup_core.archive.claim import push_claimed
 from backup_core.archive.push import PushResult
-from backup_core.archive.spool import PUSHER, Spool
+from backup_core.archive.spool import PUSHER, Spool, data_directory
 from backup_core.archive.status import read_status, write_status
 from backup_core.cli.spooling import open_spool, start_worker
 from backup_core.config import Loaded
@@ -20,15 +20,16 @@ _WHO = "wal-push"
 
 
 def push_beside_worker(
-    args: argparse.Namespace, loaded: Loaded, data_dir: str, push: Callable[[], PushResult]
+    args: argparse.Namespace, loaded: Loaded, push: Callable[[], PushResult]
 ) -> PushResult | None:
     """Push the file of this call, unless a worker does; None if it did.
 
     A worker that is missing is started: at once if more waits, else when this file is done, so
     that a lone file has the machine to itself.
     """
-    spool = open_spool(loaded, data_dir, who=_WHO)
-    if spool is None:
+    data_dir = data_directory(str(args.path))
+    spool = None if data_dir is None else open_spool(loaded, data_dir, who=_WHO)
+    if data_dir is None or spool is None:
         return push()
     needed = not spool.is_locked(PUSHER)
     others = [name for name in _waiting(data_dir) if name != args.path.name]

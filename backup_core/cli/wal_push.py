@@ -13,7 +13,6 @@ from pathlib import Path
 
 from backup_core import log
 from backup_core.archive.push import PushResult, push_wal
-from backup_core.archive.spool import data_directory
 from backup_core.cli.main import exit_code
 from backup_core.cli.options import add_common, add_spool, load_settings, open_repository
 from backup_core.config import Loaded, Settings
@@ -41,19 +40,18 @@ def run(args: argparse.Namespace) -> int:
         )
 
     began = time.monotonic()
-    data_dir = None if settings.spool_dir is None else data_directory(str(args.path))
-    result = push() if data_dir is None else _push_beside_worker(args, loaded, data_dir, push)
+    result = push() if settings.spool_dir is None else _push_beside_worker(args, loaded, push)
     if result is not None:
         _log(result, settings, time.monotonic() - began)
     return 0
 
 
 def _push_beside_worker(
-    args: argparse.Namespace, loaded: Loaded, data_dir: str, push: Callable[[], PushResult]
+    args: argparse.Namespace, loaded: Loaded, push: Callable[[], PushResult]
 ) -> PushResult | None:
     from backup_core.cli.pushing import push_beside_worker
 
-    return push_beside_worker(args, loaded, data_dir, push)
+    return push_beside_worker(args, loaded, push)
 
 
 def failure_code(error: BaseException) -> int:

@@ -38,5 +38,3 @@ def test_what_waits_is_archived_by_a_worker_and_answered_for_by_the_shell(site: 
     assert cluster.log.count('msg="archived"') < len(names) / 2
     assert len(workers(spool_of(site))) == 1
     until(lambda: not list((spool_of(site) / "ok").iterdir()))
-    print(cluster.log[-3000:], (spool_of(site)/"push-ahead.log").read_text())
-    assert 0

@@ -47,7 +47,9 @@ def release(cluster: Cluster, command: str) -> None:
 def fill(cluster: Cluster, segments: int) -> list[str]:
     """Make this many segments that wait to be archived; return the names of all that wait."""
     for _ in range(segments):
-        cluster.sql("SELECT pg_logical_emit_message(true, 'fill', repeat(md5(random()::text), 9000))")
+        cluster.sql(
+            "SELECT pg_logical_emit_message(true, 'fill', repeat(md5(random()::text), 9000))"
+        )
         cluster.sql("SELECT pg_switch_wal()")
     return waiting_of(cluster)
 
