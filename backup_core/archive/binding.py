@@ -107,7 +107,7 @@ def bind(spool: Spool, binding: Binding) -> bool:
         found = bound_to(spool)
         if found == binding and spool.serves(binding.data_directory):
             return False
-        _refuse_living(spool, found, binding)
+        refuse_living(spool, binding.data_directory)
         if not spool.try_lock(OWNER):
             raise SpoolError(f"another process is binding the spool {spool.root}")
         try:
@@ -149,8 +149,10 @@ def empty(spool: Spool) -> None:
         _clear(Path(spool.path(folder)))
 
 
-def _refuse_living(spool: Spool, found: Binding | None, binding: Binding) -> None:
-    if found is None or found.data_directory == binding.data_directory:
+def refuse_living(spool: Spool, data_directory: str) -> None:
+    """Raise SpoolError if the spool is that of a cluster elsewhere which is still there."""
+    found = bound_to(spool)
+    if found is None or found.data_directory == data_directory:
         return
     try:
         living = read_control(Path(found.data_directory))[1].system_identifier

@@ -1,4 +1,4 @@
-"""Waiting until something changes in a directory, or until another thread says so.
+"""Waiting until names come or go in a directory, or until another thread says so.
 
 By inotify, because the server calls archive_command the moment it has made a `.ready` file: a
 worker that looked at intervals would always be late. Without inotify (another system, or no
@@ -10,29 +10,25 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-_CREATED, _DELETED, _MOVED_TO, _MOVED_FROM = 0x100, 0x200, 0x80, 0x40
+_EVENTS = 0x100 | 0x200 | 0x80 | 0x40  # IN_CREATE, IN_DELETE, IN_MOVED_TO, IN_MOVED_FROM
 _WITHOUT_INOTIFY = 0.05
 
 
 class Watch:
-    """Watches one directory while `with` lasts."""
+    """Watches directories while `with` lasts: for names that come and go, not for writes."""
 
-    def __init__(self, directory: str, *, events: int = _CREATED | _MOVED_TO | _MOVED_FROM) -> None:
+    def __init__(self, *directories: str) -> None:
         self._bell, self._rope = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._inotify = _inotify(directory, events)
+        self._inotify = _inotify(directories)
         self._poll = select.poll()
         self._poll.register(self._bell, select.POLLIN)
         if self._inotify is not None:
             self._poll.register(self._inotify, select.POLLIN)
-
-    @classmethod
-    def of_removals(cls, directory: str) -> Self:
-        """A watch that wakes when something leaves the directory."""
-        return cls(directory, events=_DELETED | _MOVED_FROM)
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +59,7 @@ class Watch:
         return self._inotify is None or self._inotify in awake
 
 
-def _inotify(directory: str, events: int) -> int | None:
+def _inotify(directories: Sequence[str]) -> int | None:
     try:
         libc = ctypes.CDLL(None)
         descriptor = int(libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
@@ -71,7 +67,8 @@ def _inotify(directory: str, events: int) -> int | None:
         return None
     if descriptor < 0:
         return None
-    if libc.inotify_add_watch(descriptor, os.fsencode(directory), events) < 0:
-        os.close(descriptor)
-        return None
+    for directory in directories:
+        if libc.inotify_add_watch(descriptor, os.fsencode(directory), _EVENTS) < 0:
+            os.close(descriptor)
+            return None
     return descriptor

@@ -43,6 +43,7 @@ COMMANDS = {
 }
 _WORKERS = {
     "push-ahead": Command(module="push_ahead", summary="what wal-push leaves behind"),
+    "prefetch": Command(module="prefetch", summary="what wal-fetch leaves behind"),
 }
 TOOLS = ("wal-e", "wal-g")
 """Names under which pitr, called by a link, takes that tool's command line."""

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from backup_core import log
-from backup_core.archive.binding import SpoolError, bind, binding_of, check_directory
+from backup_core.archive.binding import (
+    SpoolError,
+    bind,
+    binding_of,
+    check_directory,
+    empty,
+    refuse_living,
+)
 from backup_core.archive.launch import leave_behind
-from backup_core.archive.spool import Spool
+from backup_core.archive.spool import PREFETCHER, PUSHER, Spool
 from backup_core.cli.options import common_arguments, environment
 from backup_core.config import Loaded
 from backup_core.errors import PitrError
 
 _LOG_LIMIT = 1 << 20
+_SECONDS_TO_END = 10.0
 
 
 def open_spool(loaded: Loaded, data_dir: str | Path, *, who: str) -> Spool | None:
@@ -39,6 +48,39 @@ def open_spool(loaded: Loaded, data_dir: str | Path, *, who: str) -> Spool | Non
             log.get(who), log.WARNING, f"{error.message}; going on without it", hint=error.hint
         )
     return None
+
+
+def spool_for_restore(loaded: Loaded, data_dir: Path, *, who: str) -> Spool | None:
+    """The spool that a restored server can use; None, with a warning, if it is another cluster's.
+
+    Raises ConfigError for one that could make WAL get lost.
+    """
+    root = loaded.settings.spool_dir
+    if root is None:
+        return None
+    try:
+        check_directory(root, data_dir)
+        refuse_living(Spool(str(root)), os.path.realpath(data_dir))
+    except SpoolError as error:
+        message = f"{error.message}; recovery will not prefetch"
+        log.event(log.get(who), log.WARNING, message, hint=error.hint)
+        return None
+    return Spool(str(root))
+
+
+def empty_for_restore(spool: Spool, *, who: str) -> None:
+    """Throw away what was left for the cluster that this restore replaces, and see workers end.
+
+    One that does not end soon writes nothing more there, since the spool is no longer its own.
+    """
+    empty(spool)
+    deadline = time.monotonic() + _SECONDS_TO_END
+    while spool.is_locked(PUSHER) or spool.is_locked(PREFETCHER):
+        if time.monotonic() > deadline:
+            message = f"a worker of the cluster before still uses the spool {spool.root}"
+            log.event(log.get(who), log.WARNING, message)
+            return
+        time.sleep(0.05)
 
 
 def start_worker(
