@@ -94,7 +94,13 @@ def no_worker_left(spool: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for command in ("push-ahead", "prefetch"):
-            for pid in workers(spool, command):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        end_workers(spool)
+
+
+def end_workers(spool: Path) -> None:
+    """Kill the workers of a spool, as a power cut would."""
+    for command in ("push-ahead", "prefetch"):
+        for pid in workers(spool, command):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            until(lambda pid=pid: not Path(f"/proc/{pid}").exists())  # type: ignore[misc]
