@@ -1,5 +1,6 @@
 """How each tool archives: the command that the server calls, and what is set up for it."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ def pitr_archiver(site: Site, program: Path, place: Place, *, ahead: bool) -> Ar
 
     def prepare() -> None:
         end_workers(spool)
+        shutil.rmtree(spool, ignore_errors=True)
         place.empty()
         config.write_text("".join(_toml(place.pitr_environ(), site.level)))
         config.chmod(0o600)
@@ -72,7 +74,12 @@ def pgbackrest_archiver(site: Site, program: Path, place: Place, *, asynchronous
     base.mkdir()
     here = Site(cluster=site.cluster, base=base, level=site.level)
     tool = PgBackRest(here, program, place, asynchronous=asynchronous)
-    return Archiver(name=name, command=tool.archive_command, prepare=tool.reset)
+
+    def prepare() -> None:
+        shutil.rmtree(base / "pgbackrest-spool", ignore_errors=True)
+        tool.reset()
+
+    return Archiver(name=name, command=tool.archive_command, prepare=prepare)
 
 
 def walg_archiver(site: Site, program: str, place: Place) -> Archiver:

@@ -23,7 +23,7 @@ and wal-fetch; wal-g COMMAND --help lists the arguments of each."""
 _OTHERS = {
     "delete": "pitr does not delete yet; stock wal-g deletes what pitr wrote, too.",
     "backup-mark": "Take the backup with --permanent; stock wal-g marks what pitr wrote, too.",
-    "wal-prefetch": "Only wal-fetch of WAL-G calls it; pitr does not prefetch.",
+    "wal-prefetch": "Only wal-fetch of WAL-G calls it; PITR_SPOOL_DIR lets pitr prefetch.",
     "wal-receive": "Archive with wal-push in archive_command.",
     "wal-restore": "pitr wal-fetch brings single files.",
     "wal-show": "Use pitr wal-show, which has another output.",

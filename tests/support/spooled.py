@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,8 @@ from typing import Any
 from backup_core.archive.ready import waiting
 from backup_core.postgres.archiving import archive_command
 from tests.support.cluster import Cluster
-from tests.support.environment import pitr_program
+from tests.support.environment import clean_environ, pitr_program
+from tests.support.segments import archived
 from tests.support.site import Site
 
 HELD = "false"
@@ -104,3 +106,72 @@ def end_workers(spool: Path) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             until(lambda pid=pid: not Path(f"/proc/{pid}").exists())  # type: ignore[misc]
+
+
+def audited(site: Site, command: str) -> str:
+    """An archive_command that keeps a copy of every file it takes for archived.
+
+    The copy is made after the command said yes: what it holds must be in the repository.
+    """
+    kept = site.base / "audit"
+    kept.mkdir(exist_ok=True)
+    return f"({command}) && cp %p {kept}/%f"
+
+
+def audit(site: Site) -> list[str]:
+    """Hold every file that was taken for archived against the repository; return their names."""
+    kept = sorted((site.base / "audit").iterdir())
+    for path in kept:
+        assert archived(site.repository, path.name) == path.read_bytes(), path.name
+    return [path.name for path in kept]
+
+
+def push_ahead(site: Site, cluster: Cluster, *extra: str) -> subprocess.Popen[bytes]:
+    """Start a worker as wal-push does; the caller ends it."""
+    words = ["--repository", f"file://{site.repository}", *extra]
+    return _start(pitr_program(), cluster, spool_of(site), words)
+
+
+@contextmanager
+def worker_of(program: Path, cluster: Cluster, spool: Path, words: list[str]) -> Iterator[None]:
+    """A worker that runs while the block does."""
+    worker = _start(program, cluster, spool, words)
+    try:
+        yield
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def _start(
+    program: Path, cluster: Cluster, spool: Path, words: list[str]
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            *(str(program), "push-ahead", "--spool-dir", str(spool)),
+            *("--pgdata", str(cluster.data_dir), *words),
+        ],
+        env=clean_environ(),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def marked_in(spool: Path) -> set[str]:
+    """The names of the files that a spool has markers of."""
+    folder = spool / "ok"
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+
+def marked(site: Site) -> set[str]:
+    """The names of the files that the site's spool has markers of."""
+    return marked_in(spool_of(site))
+
+
+def mark_all(site: Site, cluster: Cluster) -> list[str]:
+    """Have a worker push all that waits while the server may not archive; return the names."""
+    names = waiting_of(cluster)
+    words = ["--repository", f"file://{site.repository}"]
+    with worker_of(pitr_program(), cluster, spool_of(site), words):
+        until(lambda: marked(site) >= set(names))
+    return names
