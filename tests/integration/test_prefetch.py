@@ -76,7 +76,9 @@ def test_prefetching_goes_on_across_timelines(site: Site, original: Path) -> Non
     """After a promotion and another disaster, the way leads through both timelines."""
     shutil.copytree(original, site.repository, dirs_exist_ok=True)
     with no_worker_left(spool_of(site)):
-        first = recovered(site)
+        first = recovered(site, start=False)
+        first.settings(**site.archive_settings())
+        first.start()
         promoted(first)
         first.sql("INSERT INTO t VALUES (-1)")
         fill(first, 12)

@@ -5,8 +5,10 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,10 @@ from tests.support.spooled import (
     workers,
 )
 
+OWN_DISK = 'mount -t tmpfs -o "$2" none "$1" && echo ready && exec sleep 600'
+CAN_MOUNT = not subprocess.run(
+    ("unshare", "-Urm", "mount", "-t", "tmpfs", "none", "/mnt"), capture_output=True, check=False
+).returncode
 CONFLICT = "is archived already as"
 
 
@@ -42,6 +48,19 @@ def _no_worker_left(site: Site) -> Iterator[None]:
     """Workers outlive the server by a second or so; tests should not wait for that."""
     with no_worker_left(spool_of(site)):
         yield
+
+
+@contextmanager
+def own_disk(directory: Path, options: str) -> Iterator[str]:
+    """A file system of its own on a directory; yields the words by which a command sees it."""
+    words = ("unshare", "-Urm", "sh", "-c", OWN_DISK, "sh", str(directory), options)
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"ready\n"
+            yield f"nsenter --preserve-credentials -U -m -t {holder.pid}"
+        finally:
+            holder.kill()
 
 
 def let_archive(site: Site, cluster: Cluster, *extra: str) -> None:
@@ -249,6 +268,24 @@ def test_a_spool_that_cannot_be_written_is_done_without(site: Site) -> None:
     until_archived(cluster)
     assert set(audit(site)) >= set(names)
     assert "cannot use the spool" in cluster.log
+
+
+@pytest.mark.skipif(not CAN_MOUNT, reason="this kernel grants no file system of its own")
+@pytest.mark.parametrize("inodes", [2, 10])
+def test_a_spool_on_a_full_disk_is_done_without(site: Site, inodes: int) -> None:
+    """Whether nothing fits or only the markers do not: archiving goes on, a call a file."""
+    spool_of(site).mkdir()
+    with own_disk(spool_of(site), f"mode=700,nr_inodes={inodes}") as enter:
+        cluster = spooled_cluster(site)
+        names = fill(cluster, 4)
+        inner = push_command(site).replace("%p", '"$1"').replace("%f", '"$2"')
+        script = site.base / "archive.sh"
+        script.write_text(f"{inner}\n")
+        words = f'{enter} --wd="$PWD" /bin/sh {script} %p %f'
+        release(cluster, audited(site, words))
+        until_archived(cluster)
+        assert set(audit(site)) >= set(names)
+        assert cluster.log.count('msg="archived"') >= len(names) - 1
 
 
 def test_a_store_that_fails_keeps_the_wal_and_says_so(site: Site) -> None:
