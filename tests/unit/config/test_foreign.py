@@ -98,7 +98,8 @@ class TestForeignNames:
             (
                 "TOTAL_BG_UPLOADED_LIMIT",
                 "8",
-                "TOTAL_BG_UPLOADED_LIMIT has no effect: PITR_PUSH_AHEAD_SIZE bounds what is pushed ahead.",
+                "TOTAL_BG_UPLOADED_LIMIT has no effect: "
+                "PITR_PUSH_AHEAD_SIZE bounds what is pushed ahead.",
             ),
             (
                 "WALG_AWS_ROLE_ARN",
