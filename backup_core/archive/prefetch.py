@@ -93,7 +93,7 @@ class Prefetcher:
     def run(self) -> None:
         """Work; returns at once if another prefetcher does, or no server recovers."""
         spool = self._job.spool
-        if self._version is None or not _lock(spool):
+        if self._version is None or not spool.become(PREFETCHER):
             return
         self._clear()
         folders = (spool.root, spool.path(FETCHED))
@@ -276,11 +276,3 @@ def want(spool: Spool, name: str) -> None:
 def _follows(name: str, other: str) -> bool:
     """Whether a segment comes after another one of the same timeline."""
     return parse_wal_name(name).timeline == parse_wal_name(other).timeline and name > other
-
-
-def _lock(spool: Spool) -> bool:
-    for _ in range(20):
-        if spool.try_lock(PREFETCHER):
-            return True
-        time.sleep(0.005)
-    return False

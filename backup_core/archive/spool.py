@@ -23,11 +23,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 OK, AT, FETCHED, ARRIVING = FOLDERS = ("ok", "at", "fetched", "arriving")
 PUSHER, PREFETCHER, OWNER = range(3)
 """Locks: of the worker that pushes, of the one that prefetches, of who changes the binding."""
 
+_ATTEMPTS = 20
 _FIRST_CLAIM = 1 << 8
 _CLAIMS = (1 << 61) - 1
 _COARSE = 1_000_000_000
@@ -107,6 +109,17 @@ class Spool:
     def try_lock(self, number: int) -> bool:
         """Take a lock if no other process has it; the process's end releases it."""
         return self._lock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def become(self, number: int) -> bool:
+        """Take the lock of a worker; False if another has it.
+
+        A call that only looks whether there is one holds it for a moment, so this tries for some.
+        """
+        for _ in range(_ATTEMPTS):
+            if self.try_lock(number):
+                return True
+            time.sleep(0.005)
+        return False
 
     def lock(self, number: int) -> None:
         """Take a lock, waiting for it if need be."""

@@ -99,7 +99,7 @@ class PushWorker:
     def run(self) -> None:
         """Work; returns at once if another worker does, or nothing can be found out."""
         spool, status_dir = self._job.spool, ready.status_directory(self._job.data_dir)
-        if status_dir is None or self._version is None or not _lock(spool):
+        if status_dir is None or self._version is None or not spool.become(PUSHER):
             return
         with Watch(status_dir) as watch, ThreadPoolExecutor(self._job.workers) as pool:
             while not self._is_over():
@@ -282,15 +282,6 @@ class PushWorker:
         idle = time.monotonic() - state.last_work
         server_is_gone = not Path(job.data_dir, "postmaster.pid").exists()
         return idle > (_LOOK_AROUND if server_is_gone else job.idle_seconds)
-
-
-def _lock(spool: Spool) -> bool:
-    """Become the one worker; a call that only looks whether there is one holds it for a moment."""
-    for _ in range(20):
-        if spool.try_lock(PUSHER):
-            return True
-        time.sleep(0.005)
-    return False
 
 
 def _message(error: Exception) -> str:

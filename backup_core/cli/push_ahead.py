@@ -9,45 +9,31 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO, cast
 
-from backup_core import log
 from backup_core.archive.push import PushResult, push_wal
 from backup_core.archive.worker import PushJob, PushWorker
-from backup_core.cli.options import add_common, add_spool, load_settings, open_repository
-from backup_core.cli.spooling import WorkerLog, data_dir_of, open_spool, watch_settings
+from backup_core.cli.options import open_repository
+from backup_core.cli.spooling import configure_worker, prepare_worker
 from backup_core.config import Settings
 from backup_core.repository.identity import Identity, load_identity
 from backup_core.storage.base import Storage
 
-_WHO = "push-ahead"
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--pgdata", metavar="DIR", type=Path, required=True, help="whose WAL")
-    add_spool(parser)
-    add_common(parser)
+configure = configure_worker
 
 
 def run(args: argparse.Namespace) -> int:
     """Work until there is no more to do."""
-    loaded = load_settings(args, spool_dir=args.spool_dir)
-    is_current = watch_settings(args, loaded)
-    settings, data_dir = loaded.settings, data_dir_of(args)
-    spool = open_spool(loaded, data_dir, who=_WHO)
-    if spool is None:
+    place = prepare_worker(args, who="push-ahead")
+    if place is None:
         return 1
-    stream = cast("TextIO", WorkerLog(spool, _WHO))
-    log.configure(settings.log_level, settings.log_format, stream)
+    settings = place.settings
     job = PushJob(
-        spool=spool,
-        data_dir=data_dir,
+        spool=place.spool,
+        data_dir=place.data_dir,
         push=_pusher(open_repository(settings), settings),
         workers=settings.push_ahead_workers,
         limit=settings.push_ahead_size,
-        is_current=is_current,
+        is_current=place.is_current,
     )
     PushWorker(job).run()
     return 0

@@ -7,7 +7,9 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO, cast
 
 from backup_core import log
 from backup_core.archive.binding import (
@@ -20,8 +22,14 @@ from backup_core.archive.binding import (
 )
 from backup_core.archive.launch import leave_behind
 from backup_core.archive.spool import PREFETCHER, PUSHER, Spool
-from backup_core.cli.options import common_arguments, environment
-from backup_core.config import Loaded
+from backup_core.cli.options import (
+    add_common,
+    add_spool,
+    common_arguments,
+    environment,
+    load_settings,
+)
+from backup_core.config import Loaded, Settings
 from backup_core.errors import PitrError
 
 _LOG_LIMIT = 1 << 20
@@ -94,7 +102,41 @@ def start_worker(
         log.event(log.get(who), log.WARNING, f"cannot start {command}: {error.strerror}")
 
 
-def watch_settings(args: argparse.Namespace, loaded: Loaded) -> Callable[[], bool]:
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """What a worker has before it: its settings, the spool and the cluster that they are for."""
+
+    settings: Settings
+    spool: Spool
+    data_dir: str
+    is_current: Callable[[], bool]
+
+
+def configure_worker(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of a worker."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--pgdata", metavar="DIR", type=Path, required=True, help="whose WAL")
+    add_spool(parser)
+    add_common(parser)
+
+
+def prepare_worker(args: argparse.Namespace, *, who: str) -> Workplace | None:
+    """Settle the settings, bind the spool and log into it; None if that cannot be used."""
+    loaded = load_settings(args, spool_dir=args.spool_dir)
+    is_current = _watch_settings(args, loaded)
+    if not (args.pgdata / "global" / "pg_control").exists():
+        raise PitrError(f"{args.pgdata} is no data directory any more")
+    spool = open_spool(loaded, args.pgdata, who=who)
+    if spool is None:
+        return None
+    settings = loaded.settings
+    log.configure(settings.log_level, settings.log_format, cast("TextIO", WorkerLog(spool, who)))
+    return Workplace(
+        settings=settings, spool=spool, data_dir=str(args.pgdata), is_current=is_current
+    )
+
+
+def _watch_settings(args: argparse.Namespace, loaded: Loaded) -> Callable[[], bool]:
     """Make a test whether the files that the settings came from are as they were.
 
     A worker outlives many calls, so it must not go on with what an operator has changed.
@@ -122,13 +164,6 @@ def _trace(path: str) -> tuple[str, int, int, int]:
     except OSError:
         return path, 0, 0, 0
     return path, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def data_dir_of(args: argparse.Namespace) -> str:
-    """The data directory that a worker was started for; raises PitrError if it is gone."""
-    if not (args.pgdata / "global" / "pg_control").exists():
-        raise PitrError(f"{args.pgdata} is no data directory any more")
-    return str(args.pgdata)
 
 
 class WorkerLog:

@@ -98,7 +98,7 @@ _TUNING_REASONS = {
 }
 _ALWAYS_ON = frozenset({"PREVENT_WAL_OVERWRITE", "S3_SKIP_VALIDATION", "S3_RANGE_BATCH_ENABLED"})
 _BARE_NAMES = {
-    "TOTAL_BG_UPLOADED_LIMIT": "PITR_PUSH_AHEAD_SIZE bounds what is pushed ahead",
+    "TOTAL_BG_UPLOADED_LIMIT": "PITR_PUSH_AHEAD_SIZE bounds that",
     "PG_READY_RENAME": "archive_status is the server's",
 }
 _TUNING_NAMES = frozenset(

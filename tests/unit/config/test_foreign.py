@@ -98,8 +98,7 @@ class TestForeignNames:
             (
                 "TOTAL_BG_UPLOADED_LIMIT",
                 "8",
-                "TOTAL_BG_UPLOADED_LIMIT has no effect: "
-                "PITR_PUSH_AHEAD_SIZE bounds what is pushed ahead.",
+                "TOTAL_BG_UPLOADED_LIMIT has no effect: PITR_PUSH_AHEAD_SIZE bounds that.",
             ),
             (
                 "WALG_AWS_ROLE_ARN",
