@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from bench import report
@@ -16,6 +17,7 @@ from bench.fleet import ROUND_TRIP
 from bench.fleet_runs import FleetRuns, tool_names
 from bench.fleet_tools import PARALLEL
 from bench.machine import describe
+from bench.places import Bucket, Directory
 from bench.programs import (
     NEWEST_MAJOR,
     PROVISIONERS,
@@ -25,9 +27,11 @@ from bench.programs import (
     install_pitr,
 )
 from bench.rendering import renderings
+from bench.replay import replays
 from bench.report import Section
 from bench.start import start_ups
 from bench.tools import WORKERS
+from bench.waiting import MIXED, PGBENCH, archived_in, shell_calls
 from tests.support.cache import run
 from tests.support.certificates import make_certificate
 from tests.support.postgres import Binaries, find_binaries
@@ -35,10 +39,10 @@ from tests.support.rig.client import Rig, rig_available
 from tests.support.seaweed import SeaweedFS, seaweed
 
 PEER, SDK = "pgBackRest", "boto3"
-DIRECTORY, BUCKET, STORE, START, PROVISION, RENDER = PARTS = (
-    *("tools", "tools-s3", "store", "start-up"),
-    *("provision", "render"),
-)
+DIRECTORY, BUCKET, STORE, START = ("tools", "tools-s3", "store", "start-up")
+ARCHIVE, ARCHIVE_S3, REPLAY = ("archive", "archive-s3", "replay")
+PROVISION, RENDER = ("provision", "render")
+PARTS = (DIRECTORY, BUCKET, STORE, START, ARCHIVE, ARCHIVE_S3, REPLAY, PROVISION, RENDER)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 EXPLANATIONS = {
     DIRECTORY: "Every run has two workers, page checksums, durable writes and a warm page cache; "
@@ -49,6 +53,13 @@ EXPLANATIONS = {
     STORE: "Each client in a process of its own, which is measured without its start: the store of "
     "pitr with\nits default settings, boto3 with its default TransferConfig. The last column is "
     "the peak beyond\nwhat the process held before the work; the bound is (workers + 4) x 20 MiB.",
+    ARCHIVE: "A real server calls each archiver; the segments wait and are released, or one comes "
+    "alone after a\nsecond of quiet. Every archiver has an empty repository and its default number "
+    "of workers,\nbut pgBackRest's asynchronous one, which has two. The ratio is pitr with "
+    "push-ahead to each.",
+    ARCHIVE_S3: "As above, on a SeaweedFS of this machine that is reached by TLS.",
+    REPLAY: "The server's own time of replay, from the first record to the last. The bucket is "
+    "behind a proxy that\nholds each answer back for 20 ms. The ratio is `cp` to each.",
     START: "Whole processes, but for the imports: those are as the interpreter counts them. S3 is "
     "a SeaweedFS\nof this machine, reached by TLS; what is pushed is a segment of 16 MiB that "
     "compresses threefold.",
@@ -82,13 +93,27 @@ class Bench:
             yield self._store()
         if START in parts:
             yield self._start()
+        if ARCHIVE in parts:
+            yield self._archive()
+        if ARCHIVE_S3 in parts:
+            yield self._archive_s3()
+        if REPLAY in parts:
+            yield self._replay()
         if PROVISION in parts:
             yield from self._provision()
         if RENDER in parts:
             yield self._render()
 
     def _tools(self, server: SeaweedFS | None, parts: list[str]) -> Iterator[Section]:
-        conditions = Conditions(
+        comparison = Comparison(self._conditions(), server)
+        comparison.run(in_directory=DIRECTORY in parts, in_bucket=BUCKET in parts)
+        if DIRECTORY in parts:
+            yield self._tool_section(DIRECTORY, "a directory", comparison.in_directory)
+        if BUCKET in parts:
+            yield self._tool_section(BUCKET, "an S3 bucket", comparison.in_bucket)
+
+    def _conditions(self) -> Conditions:
+        return Conditions(
             base=self.base,
             binaries=self.binaries,
             pitr=self.pitr,
@@ -98,12 +123,45 @@ class Bench:
             level=self.arguments.level,
             say=say,
         )
-        comparison = Comparison(conditions, server)
-        comparison.run(in_directory=DIRECTORY in parts, in_bucket=BUCKET in parts)
-        if DIRECTORY in parts:
-            yield self._tool_section(DIRECTORY, "a directory", comparison.in_directory)
-        if BUCKET in parts:
-            yield self._tool_section(BUCKET, "an S3 bucket", comparison.in_bucket)
+
+    def _archive(self) -> Section:
+        conditions, count = self._conditions(), self.arguments.segments
+        found = [
+            series
+            for data in (PGBENCH, MIXED)
+            for series in archived_in(
+                conditions,
+                data,
+                "directory",
+                lambda name, data=data: Directory(self.base / f"{data}-{name}"),  # type: ignore[misc]
+                count,
+            )
+        ]
+        tables = [report.beside_all(found), report.calls(shell_calls(conditions))]
+        return self._section("Archiving by a server, into a directory", ARCHIVE, [], tables)
+
+    def _archive_s3(self) -> Section:
+        with self._server(ARCHIVE_S3) as server:
+            place = partial(Bucket, server, Path(server.environ["WALG_S3_CA_CERT_FILE"]))
+            found = archived_in(self._conditions(), PGBENCH, "S3", place, self.arguments.segments)
+        return self._section(
+            "Archiving by a server, into an S3 bucket", ARCHIVE_S3, [], [report.beside_all(found)]
+        )
+
+    def _replay(self) -> Section:
+        directory = self.base / "server-replay"
+        with seaweed(directory) as server:
+            found = replays(
+                self.base,
+                self.binaries,
+                self.pitr,
+                server,
+                count=self.arguments.segments,
+                runs=self.arguments.runs,
+                say=say,
+            )
+        shutil.rmtree(directory)
+        return self._section("Replaying", REPLAY, [], [report.beside_all([found])])
 
     def _tool_section(self, part: str, place: str, found: Found) -> Section:
         tables = [report.compared(found.compared, PEER, "largest process", "all")]
@@ -196,6 +254,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", choices=PARTS, action="append", help="only this part, repeatable")
     parser.add_argument("--scale", type=int, default=50, help="size, 15 MB a unit (50)")
+    parser.add_argument("--segments", type=int, default=200, help="to archive and replay (200)")
     parser.add_argument("--runs", type=int, default=5, help="runs of everything (5)")
     parser.add_argument("--hosts", type=int, default=20, help="of the fleet (20)")
     parser.add_argument("--level", type=int, default=3, choices=range(1, 20), help="zstd's (3)")

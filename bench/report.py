@@ -5,7 +5,7 @@ the benchmark can be run alone.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -94,6 +94,18 @@ def alone(found: Sequence[Series]) -> Figures:
     return Figures(heads=columns, rows=[_alone(series) for series in found])
 
 
+def beside_all(found: Sequence[Series]) -> Figures:
+    """One side beside all others; the ratio is that of the first to each."""
+    rows = [row for series in found for row in _beside_all(series)]
+    return Figures(heads=("data", "work", "by", "seconds", "ratio", "spread"), rows=rows)
+
+
+def calls(found: Mapping[str, float]) -> Figures:
+    """Calls of less than milliseconds."""
+    rows = [[name, f"{seconds * 1000:.2f}"] for name, seconds in found.items()]
+    return Figures(heads=("call", "ms"), rows=rows)
+
+
 def limits(found: Sequence[Series]) -> Figures:
     """What the machine does at most."""
     return Figures(
@@ -148,6 +160,16 @@ def _alone(series: Series) -> list[str]:
         f"{found.cpu:.2f}",
         f"{_megabytes(found.largest)} MB",
     ]
+
+
+def _beside_all(series: Series) -> Iterator[list[str]]:
+    first = middle(next(iter(series.samples.values()))).wall
+    for name, samples in series.samples.items():
+        wall = middle(samples).wall
+        yield [
+            *(series.data, series.work, name),
+            *(f"{wall:.3f}", f"{first / wall:.2f}", _spread(samples)),
+        ]
 
 
 def _time(series: Series, sample: Sample) -> str:

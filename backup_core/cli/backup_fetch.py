@@ -16,9 +16,11 @@ from datetime import datetime
 from pathlib import Path
 
 from backup_core import log
-from backup_core.cli.options import add_common, load_settings, open_repository
+from backup_core.archive.spool import Spool
+from backup_core.cli.options import add_common, add_spool, load_settings, open_repository
 from backup_core.cli.output import duration, moment, reporter, size
 from backup_core.cli.restore_plan import print_plan
+from backup_core.cli.spooling import empty_for_restore, spool_for_restore
 from backup_core.config import Loaded, stores
 from backup_core.errors import UsageError
 from backup_core.postgres.lsn import Lsn
@@ -89,12 +91,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write postgresql.conf, pg_hba.conf and pg_ident.conf where the backup holds none",
     )
+    add_spool(parser)
     add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Plan, show the plan, and carry it out."""
-    loaded = load_settings(args, download_concurrency=args.workers)
+    loaded = load_settings(args, download_concurrency=args.workers, spool_dir=args.spool_dir)
     workers = loaded.settings.download_concurrency
     if not str(args.pgdata).strip():
         raise UsageError("the directory to restore into has an empty name")
@@ -111,7 +114,8 @@ def run(args: argparse.Namespace) -> int:
             minimal_config=args.minimal_config,
         ),
     )
-    recovery = None if args.no_recovery_config else _recovery(args, loaded, planned, target)
+    spool = spool_for_restore(loaded, planned.data_dir, who="backup-fetch")
+    recovery = None if args.no_recovery_config else _recovery(args, loaded, planned, target, spool)
     logger = log.get("backup-fetch")
     for warning in planned.warnings:
         log.event(logger, log.WARNING, warning)
@@ -121,6 +125,8 @@ def run(args: argparse.Namespace) -> int:
         print_plan(planned, recovery, workers=workers)
         return 0
     began = datetime.now().astimezone()
+    if spool is not None:
+        empty_for_restore(spool, who="backup-fetch")
     with reporter(logger) as report:
         report.total(planned.restored_size)
         carry_out(
@@ -208,10 +214,14 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
 
 
 def _recovery(
-    args: argparse.Namespace, loaded: Loaded, planned: RestorePlan, target: RecoveryTarget
+    args: argparse.Namespace,
+    loaded: Loaded,
+    planned: RestorePlan,
+    target: RecoveryTarget,
+    spool: Spool | None,
 ) -> RecoveryConfig:
     command = args.restore_command or restore_command_for(
-        args, loaded, planned, target, standby=args.standby
+        args, loaded, planned, target, spool, standby=args.standby
     )
     return recovery_files(
         planned.backup.major,
@@ -229,6 +239,7 @@ def restore_command_for(
     loaded: Loaded,
     planned: RestorePlan,
     target: RecoveryTarget,
+    spool: Spool | None = None,
     *,
     standby: bool = False,
 ) -> str:
@@ -242,7 +253,9 @@ def restore_command_for(
         extra += ["--repository", loaded.settings.repository]
     if target.is_set and planned.backup.major < _KEEPS_TARGET and not standby:
         extra.append("--demand")
-    return restore_command([_program()], extra_arguments=extra)
+    return restore_command(
+        [_program()], spool=None if spool is None else spool.root, extra_arguments=extra
+    )
 
 
 def _warn_of_environment(args: argparse.Namespace, loaded: Loaded) -> None:

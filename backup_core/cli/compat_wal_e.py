@@ -18,7 +18,7 @@ from backup_core.errors import UsageError
 
 ABSENT, NOT_FOUND = 74, 1
 _OTHERS = {
-    "wal-prefetch": "Only wal-fetch of WAL-E calls it; pitr does not prefetch.",
+    "wal-prefetch": "Only wal-fetch of WAL-E calls it; PITR_SPOOL_DIR lets pitr prefetch.",
 }
 _REFUSED = {
     "wabs_account_name": "--wabs-account-name is for Azure, which this build does not have",

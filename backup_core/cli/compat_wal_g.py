@@ -21,7 +21,7 @@ _USAGE = """usage: wal-g [--config FILE] [--SETTING VALUE] COMMAND ARGUMENTS
 pitr in the place of WAL-G (docs/migrating.md), for backup-push, backup-fetch, backup-list,
 backup-mark, delete, wal-push and wal-fetch; wal-g COMMAND --help lists the arguments of each."""
 _OTHERS = {
-    "wal-prefetch": "Only wal-fetch of WAL-G calls it; pitr does not prefetch.",
+    "wal-prefetch": "Only wal-fetch of WAL-G calls it; PITR_SPOOL_DIR lets pitr prefetch.",
     "wal-receive": "Archive with wal-push in archive_command.",
     "wal-restore": "pitr wal-fetch brings single files.",
     "wal-show": "Use pitr wal-show, which has another output.",

@@ -49,6 +49,10 @@ COMMANDS = {
     "config": Command(module="config", summary="show every setting and where it comes from"),
     "compat": Command(module="compat", summary="take the command line of wal-e or wal-g"),
 }
+_WORKERS = {
+    "push-ahead": Command(module="push_ahead", summary="what wal-push leaves behind"),
+    "prefetch": Command(module="prefetch", summary="what wal-fetch leaves behind"),
+}
 TOOLS = ("wal-e", "wal-g")
 """Names under which pitr, called by a link, takes that tool's command line."""
 _HIDDEN = {
@@ -81,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if called in TOOLS:
         arguments = ["compat", called, *arguments]
     name = arguments[0] if arguments else ""
-    command = COMMANDS.get(name)
+    command = COMMANDS.get(name) or _WORKERS.get(name)
     if command is None:
         return _without_command(name)
     return _run(name, command, arguments[1:], who=f"pitr {name}")

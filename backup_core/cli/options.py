@@ -38,6 +38,27 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--log-format", metavar="FORMAT", help="text or json")
 
 
+def add_spool(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the spool."""
+    parser.add_argument(
+        "--spool-dir",
+        metavar="DIR",
+        help="where pushing ahead and prefetching leave word",
+    )
+
+
+def common_arguments(args: argparse.Namespace) -> list[str]:
+    """The common options that this call was given, for a process that it starts."""
+    given = {
+        "--repository": args.repository,
+        "--config": args.config and args.config.absolute(),
+        "--envdir": args.envdir and args.envdir.absolute(),
+        "--log-level": args.log_level,
+        "--log-format": args.log_format,
+    }
+    return [part for name, value in given.items() if value for part in (name, str(value))]
+
+
 def load_settings(args: argparse.Namespace, **flags: str | None) -> Loaded:
     """Settle the settings for this call, start logging by them and log what looks wrong.
 

@@ -82,7 +82,7 @@ _TUNING_REASONS = {
     "USE_REVERSE_UNPACK": "pitr plans a restore from the newest layer to the oldest anyway",
     "SKIP_REDUNDANT_TARS": "pitr plans a restore from the newest layer to the oldest anyway",
     "STORE_ALL_CORRUPT_BLOCKS": "every corrupt page is always listed",
-    "PREFETCH_DIR": "pitr does not prefetch",
+    "PREFETCH_DIR": "PITR_SPOOL_DIR is where pitr prefetches",
     "SLOTNAME": "pitr does not stream WAL",
     "S3_SKIP_VALIDATION": "the store is not probed before it is used",
     "S3_RANGE_BATCH_ENABLED": "a download that breaks is always resumed",
@@ -98,8 +98,8 @@ _TUNING_REASONS = {
 }
 _ALWAYS_ON = frozenset({"PREVENT_WAL_OVERWRITE", "S3_SKIP_VALIDATION", "S3_RANGE_BATCH_ENABLED"})
 _BARE_NAMES = {
-    "TOTAL_BG_UPLOADED_LIMIT": "one call archives one file",
-    "PG_READY_RENAME": "one call archives one file, and archive_status is the server's",
+    "TOTAL_BG_UPLOADED_LIMIT": "PITR_PUSH_AHEAD_SIZE bounds that",
+    "PG_READY_RENAME": "archive_status is the server's",
 }
 _TUNING_NAMES = frozenset(
     {

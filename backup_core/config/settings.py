@@ -43,6 +43,11 @@ class Settings:
     recovery_freshness: float | None = None
     log_level: str = "info"
     log_format: str = "text"
+    spool_dir: Path | None = None
+    push_ahead_workers: int = 4
+    push_ahead_size: int = 256 << 20
+    prefetch_workers: int = 4
+    prefetch_size: int = 256 << 20
     drill_signing_key_file: Path | None = None
     drill_public_key_file: Path | None = None
     s3_endpoint: str | None = None

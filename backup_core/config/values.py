@@ -162,6 +162,16 @@ def path(text: str) -> Path:
     return Path(text)
 
 
+def absolute_path(text: str) -> Path:
+    """Read an absolute path that a shell command can name: printable, without `..` in it."""
+    found = Path(text)
+    if not text.isprintable() or not found.is_absolute() or ".." in found.parts:
+        raise ConfigError(
+            f"{text!r} is not an absolute path", hint="Begin it with a slash and leave out `..`."
+        )
+    return found
+
+
 def line(text: str) -> str:
     """Return text that can be printed on one line."""
     if not text.strip() or not text.isprintable():

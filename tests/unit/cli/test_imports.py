@@ -41,6 +41,7 @@ HELP = {
     "backup_core.config.stores",
     "backup_core.config.table",
     "backup_core.config.table_encryption",
+    "backup_core.config.table_spool",
     "backup_core.config.table_stores",
     "backup_core.config.values",
     "backup_core.errors",

@@ -98,7 +98,7 @@ class TestForeignNames:
             (
                 "TOTAL_BG_UPLOADED_LIMIT",
                 "8",
-                "TOTAL_BG_UPLOADED_LIMIT has no effect: one call archives one file.",
+                "TOTAL_BG_UPLOADED_LIMIT has no effect: PITR_PUSH_AHEAD_SIZE bounds that.",
             ),
             (
                 "WALG_AWS_ROLE_ARN",
