@@ -35,6 +35,8 @@ COMMANDS = {
     "backup-list": Command(module="backup_list", summary="list the base backups"),
     "backup-fetch": Command(module="backup_fetch", summary="restore a base backup to a moment"),
     "windows": Command(module="windows", summary="show from when to when recovery is possible"),
+    "check": Command(module="check", summary="look at everything that can be wrong"),
+    "metrics": Command(module="metrics", summary="write metrics for Prometheus"),
     "drill": Command(module="drill", summary="prove that the backups can be restored"),
     "copy": Command(module="copy", summary="copy backups and WAL to another repository"),
     "st": Command(module="st", summary="look at, move and check single objects of the store"),
