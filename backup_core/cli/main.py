@@ -40,6 +40,8 @@ COMMANDS = {
     "backup-mark": Command(module="backup_mark", summary="mark a backup permanent, or not"),
     "delete": Command(module="delete", summary="remove backups, and WAL that none needs"),
     "windows": Command(module="windows", summary="show from when to when recovery is possible"),
+    "check": Command(module="check", summary="look at everything that can be wrong"),
+    "metrics": Command(module="metrics", summary="write metrics for Prometheus"),
     "report": Command(module="report", summary="draw what can be recovered as a page"),
     "drill": Command(module="drill", summary="prove that the backups can be restored"),
     "copy": Command(module="copy", summary="copy backups and WAL to another repository"),
