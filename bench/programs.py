@@ -14,7 +14,7 @@ from tests.support.postgres import Binaries, find_binaries
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 NEWEST_MAJOR = 15  # that Debian's pgBackRest 2.45 knows
-SOURCES = ("backup_core", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("backup_core", "setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 
 
 class UnavailableError(Exception):

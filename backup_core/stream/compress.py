@@ -45,7 +45,7 @@ class Encoder(Protocol):
     def end_frame(self) -> bytes:
         """Close the frame; the next chunk opens another that decodes on its own."""
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         """Make a frame of its own at once."""
 
 
@@ -81,7 +81,7 @@ class _ZstdEncoder:
     def end_frame(self) -> bytes:
         return self._compressor.flush(zstd.ZstdCompressor.FLUSH_FRAME)
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         return self._compressor.compress(data, zstd.ZstdCompressor.FLUSH_FRAME)
 
 
@@ -92,7 +92,7 @@ class _NoEncoder:
     def end_frame(self) -> bytes:
         return b""
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         return bytes(data)
 
 
@@ -134,7 +134,7 @@ def encode(chunks: Iterable[bytes | memoryview], *, method: str, level: int) -> 
         yield last
 
 
-def compress(data: bytes | bytearray, *, method: str, level: int) -> bytes:
+def compress(data: bytes | bytearray | memoryview, *, method: str, level: int) -> bytes:
     """Compress data that is at hand into a frame of its own."""
     return encoder(method, level=level).frame(data)
 
