@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from backup_core.backup.frames import Frame, FrameMemory, Packer
+from backup_core.backup.page_cache import ColdPages
 from backup_core.backup.pages import PageLayout, SuspectPage, fill, suspect_pages
 from backup_core.backup.partition import Partition
 from backup_core.errors import PitrError
@@ -247,6 +248,7 @@ def _content(
     WAL replay redoes both the growth and the truncation.
     """
     segment = relation_segment(file.path) if options.pages else None
+    cold = ColdPages(descriptor, size)
     offset = 0
     while offset < size:
         piece = packer.room(size - offset)
@@ -258,6 +260,7 @@ def _content(
             report.suspects.extend(
                 SuspectPage(path=file.path, block=bad.block, lsn=bad.lsn) for bad in found
             )
+        cold.give_up(offset, offset + len(piece))
         digest(piece)
         options.checkpoint(len(piece))
         offset += len(piece)

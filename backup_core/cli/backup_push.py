@@ -14,10 +14,11 @@ import json
 from backup_core import log
 from backup_core.backup.options import Progress, PushOptions
 from backup_core.backup.push import PushResult, push_backup
-from backup_core.cli.options import add_common, load_settings, open_repository
+from backup_core.cli.options import add_common, load_settings, open_throttled
 from backup_core.cli.output import duration, reporter, size
 from backup_core.config import Settings
 from backup_core.postgres.server import connect
+from backup_core.stream.throttle import paced_advance
 
 CORRUPT_PAGES = 4
 _SHOWN = 20
@@ -62,12 +63,12 @@ def run(args: argparse.Namespace) -> int:
     if settings.encryption != "none" and settings.compat == "wal-g":
         message = "files_metadata.json is stored in plain for wal-g: it names the cluster's files"
         log.event(logger, log.WARNING, message)
-    storage = open_repository(settings)
+    storage = open_throttled(settings)
     with connect() as server, reporter(logger) as report:
         progress = Progress(
             step=report.step,
             total=report.total,
-            advance=report.advance,
+            advance=paced_advance(report.advance, settings.disk_rate_limit),
             warn=lambda text: log.event(logger, log.WARNING, text),
         )
         options = _options(settings, permanent=args.permanent)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from backup_core.errors import ClusterMismatchError, CorruptError, NotFoundError, PitrError
+from backup_core.postgres.control import read_control
 from backup_core.postgres.manifest import check_manifest
 from backup_core.postgres.timeline import TimelineHistory
 from backup_core.postgres.wal import WalKind
@@ -32,6 +33,8 @@ from backup_core.repository.wal_archive import (
     some_segment,
 )
 from backup_core.restore.layers import LayerPlan, plan_layers
+from backup_core.restore.marker import read_marker
+from backup_core.restore.occupied import Occupant
 from backup_core.restore.plan import Destination, TablespacePlacement, WalSpan
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
@@ -250,6 +253,27 @@ def _server_pid(data_dir: Path) -> int | None:
     except PermissionError:
         return pid
     return pid
+
+
+def inspect_occupant(data_dir: Path) -> Occupant:
+    """Look at what stands in a data directory."""
+    found = read_marker(data_dir)
+    try:
+        _, control = read_control(data_dir, attempts=1)
+        system_identifier = control.system_identifier
+    except PitrError:
+        system_identifier = None
+    statuses = (
+        status
+        for wal in ("pg_wal", "pg_xlog")
+        for status in (data_dir / wal / "archive_status").glob("*.ready")
+    )
+    return Occupant(
+        restoring=found.backup if found else None,
+        system_identifier=system_identifier,
+        has_pid_file=os.path.lexists(data_dir / "postmaster.pid"),
+        unarchived=sum(1 for _ in statuses),
+    )
 
 
 def measure_rate(storage: Storage, key: str) -> float:
