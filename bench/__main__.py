@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench import report
+from bench import growth, report
 from bench.clients import Clients
 from bench.comparison import Comparison, Conditions, Found
 from bench.machine import describe
@@ -23,7 +23,8 @@ from tests.support.postgres import Binaries, find_binaries
 from tests.support.seaweed import SeaweedFS, seaweed
 
 PEER, SDK = "pgBackRest", "boto3"
-DIRECTORY, BUCKET, STORE, START = PARTS = ("tools", "tools-s3", "store", "start-up")
+PARTS = ("tools", "tools-s3", "store", "start-up", "growth")
+DIRECTORY, BUCKET, STORE, START, GROWTH = PARTS
 RESULTS = Path(__file__).with_name("RESULTS.md")
 EXPLANATIONS = {
     DIRECTORY: "Every run has two workers, page checksums, durable writes and a warm page cache; "
@@ -34,6 +35,8 @@ EXPLANATIONS = {
     STORE: "Each client in a process of its own, which is measured without its start: the store of "
     "pitr with\nits default settings, boto3 with its default TransferConfig. The last column is "
     "the peak beyond\nwhat the process held before the work; the bound is (workers + 4) x 20 MiB.",
+    GROWTH: "pitr alone, two workers, in a directory of this machine. A unit is a GiB of data, or "
+    "a call;\nflat figures down a column are what is wanted.",
     START: "Whole processes, but for the imports: those are as the interpreter counts them. S3 is "
     "a SeaweedFS\nof this machine, reached by TLS; what is pushed is a segment of 16 MiB that "
     "compresses threefold.",
@@ -61,6 +64,8 @@ class Bench:
             yield self._store()
         if START in parts:
             yield self._start()
+        if GROWTH in parts:
+            yield self._growth()
 
     def _tools(self, server: SeaweedFS | None, parts: list[str]) -> Iterator[Section]:
         conditions = Conditions(
@@ -100,6 +105,21 @@ class Bench:
             found = start_ups(self.base, self.pitr, self.peer, server)
         return self._section("Start-up", START, [], [report.start_ups(found)])
 
+    def _growth(self) -> Section:
+        arguments = self.arguments
+        conditions = growth.Conditions(
+            base=self.base,
+            binaries=self.binaries,
+            pitr=self.pitr,
+            runs=arguments.runs,
+            level=arguments.level,
+            sizes=arguments.sizes,
+            relations=arguments.relations,
+            say=say,
+        )
+        found = [growth.listings(conditions), *growth.growth(conditions)]
+        return self._section("Growth", GROWTH, [], [report.growth(found)])
+
     def _section(
         self,
         title: str,
@@ -136,6 +156,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def numbers(text: str) -> list[float]:
+    """Numbers that are separated by commas; none for an empty text."""
+    return [float(word) for word in text.split(",") if word]
+
+
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -143,6 +168,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--scale", type=int, default=50, help="size, 15 MB a unit (50)")
     parser.add_argument("--runs", type=int, default=5, help="runs of everything (5)")
     parser.add_argument("--level", type=int, default=3, choices=range(1, 20), help="zstd's (3)")
+    parser.add_argument("--sizes", type=numbers, default=[1, 4, 16], help="of growth, GiB (1,4,16)")
+    parser.add_argument(
+        "--relations", type=numbers, default=[1, 10, 100], help="of growth, thousands (1,10,100)"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="bench/RESULTS.md")
     return parser.parse_args(argv)
 

@@ -234,6 +234,30 @@ def _file(
     )
 
 
+def examine(file: DataFile, options: UploadOptions, report: PartReport) -> tuple[int, str] | None:
+    """Read a file as an upload would; return its size and SHA-256, None if it vanished.
+
+    Pages that fail their checksums go to the report.
+    """
+    packer = Packer(options.memory)
+    digest = hashlib.sha256()
+    try:
+        descriptor = os.open(file.source, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    try:
+        size = os.fstat(descriptor).st_size
+        for frame in _content(file, descriptor, size, packer, digest.update, options, report):
+            frame.release()
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    finally:
+        os.close(descriptor)
+    return size, digest.hexdigest()
+
+
 def _content(
     file: DataFile,
     descriptor: int,

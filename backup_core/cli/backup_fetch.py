@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from backup_core import log
+from backup_core.cli.fetch_some import fetch_some
 from backup_core.cli.options import add_common, load_settings, open_throttled
 from backup_core.cli.output import duration, moment, reporter, size
 from backup_core.cli.restore_plan import print_plan
@@ -62,6 +63,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=["pause", "promote", "shutdown"],
         help="what the server does at the target; its own default is to pause",
     )
+    _configure_restore(parser)
+    add_common(parser)
+
+
+def _configure_restore(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("restore")
     where.add_argument(
         "--tablespace-mapping",
@@ -92,6 +98,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="turn a stopped server's data directory into the backup: fetch files that differ by "
         "digest, remove what the backup does not have",
     )
+    onto.add_argument(
+        "--only",
+        metavar="PATTERN",
+        action="append",
+        help="write only the files whose paths match, below the directory; may be repeated",
+    )
+    where.add_argument(
+        "--verify",
+        action="store_true",
+        help="hold every restored file against its SHA-256 at the end, as pg_verifybackup does",
+    )
     where.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     where.add_argument(
         "--force",
@@ -104,7 +121,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write postgresql.conf, pg_hba.conf and pg_ident.conf where the backup holds none",
     )
-    add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -115,6 +131,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("the directory to restore into has an empty name")
     target = _target(args)
     storage = open_throttled(loaded.settings)
+    if args.only:
+        _refuse_recovery(args, target)
+        return fetch_some(storage, args, workers, loaded.settings.disk_rate_limit)
     request = RestoreRequest(
         data_dir=Path(args.pgdata).absolute(),
         backup=args.name,
@@ -123,6 +142,7 @@ def run(args: argparse.Namespace) -> int:
         force=args.force,
         minimal_config=args.minimal_config,
         onto=_onto(args),
+        verify=args.verify,
     )
     limit = loaded.settings.disk_rate_limit
     read = paced_advance(lambda _: None, limit)
@@ -162,6 +182,13 @@ def run(args: argparse.Namespace) -> int:
         state="complete",
     )
     return 0
+
+
+def _refuse_recovery(args: argparse.Namespace, target: RecoveryTarget) -> None:
+    if target.is_set or args.standby or args.tablespace_mapping or args.minimal_config:
+        raise UsageError(
+            "--only writes files and sets nothing up: options of recovery make no sense with it"
+        )
 
 
 def _onto(args: argparse.Namespace) -> Onto:

@@ -34,6 +34,7 @@ COMMANDS = {
     "backup-push": Command(module="backup_push", summary="take a base backup of a running cluster"),
     "backup-list": Command(module="backup_list", summary="list the base backups"),
     "backup-fetch": Command(module="backup_fetch", summary="restore a base backup to a moment"),
+    "backup-cat": Command(module="backup_cat", summary="write a file of a backup to the output"),
     "copy": Command(module="copy", summary="copy backups and WAL to another repository"),
     "st": Command(module="st", summary="look at, move and check single objects of the store"),
     "keys": Command(module="keys", summary="list which objects need which key"),

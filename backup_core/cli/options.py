@@ -84,8 +84,10 @@ def open_throttled(settings: Settings) -> Storage:
     if settings.network_rate_limit is None:
         return seal_storage(bare, settings)
     from backup_core.storage.throttled import ThrottledStorage
+    from backup_core.stream.throttle import Throttle
 
-    return seal_storage(ThrottledStorage(bare, settings.network_rate_limit), settings)
+    throttle = Throttle(settings.network_rate_limit)
+    return seal_storage(ThrottledStorage(bare, throttle.take), settings)
 
 
 def open_bare(settings: Settings) -> Storage:

@@ -12,9 +12,8 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from backup_core.errors import PitrError
+from backup_core.errors import CorruptError, PitrError
 from backup_core.postgres.control import CONTROL_FILE
 from backup_core.repository.index import BackupIndex, IndexedFile
 from backup_core.restore import marker, parts, tree
@@ -100,12 +99,25 @@ def _present(places: Layout, found: Iterable[_Found]) -> dict[int | None, int]:
     return sizes
 
 
+def check_files(places: Layout, index: BackupIndex, *, workers: int) -> None:
+    """Raise CorruptError unless every file that was restored has the content of its digest."""
+    found = survey(places, index, workers=workers, advance=lambda _: None)
+    files = {file.path for file in index.files if not parts.is_last(file.part)}
+    if wrong := files - found.kept:
+        raise CorruptError(
+            f'{len(wrong)} restored files do not have the content that was backed up: "{min(wrong)}'
+            '", ...',
+            hint="The stored backup is damaged, or this machine's memory or disk is; restore an "
+            "older one, or here again.",
+        )
+
+
 def clear(places: Layout, existing: Existing, files: Mapping[str, IndexedFile]) -> None:
     """Remove what must go, pg_control first and durably: no server starts on what is left."""
     control = tree.Place(root=places.data_dir, parts=split_path(CONTROL_FILE))
     if CONTROL_FILE in existing.removed:
         _remove(control)
-        _sync(control.path.parent)
+        marker.sync_directory(control.path.parent)
     for path in (*existing.removed, *existing.replaced):
         if path != CONTROL_FILE:
             _remove(_place(places, path))
@@ -208,14 +220,6 @@ def _remove(place: tree.Place) -> None:
             f"cannot remove {place.path}: {error.strerror}",
             hint="Run as the user that owns the data directory.",
         ) from None
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unreadable(source: str, error: OSError) -> PitrError:

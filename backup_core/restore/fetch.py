@@ -21,7 +21,7 @@ from backup_core.repository.files_metadata import path_key
 from backup_core.repository.index import IndexedFile
 from backup_core.restore import check, finish, parts, plan, preflight, ranged, tree
 from backup_core.restore.durable import barrier
-from backup_core.restore.existing import clear
+from backup_core.restore.existing import check_files, clear
 from backup_core.restore.extract import (
     Extracted,
     ExtractOptions,
@@ -60,7 +60,8 @@ def carry_out(
     for directory in (places.data_dir, *places.tablespaces.values()):
         _make_place(directory)
     with barrier([places.data_dir, *places.tablespaces.values()]) as durable:
-        write_marker(planned.data_dir, planned.backup.name)
+        if index is not None:  # without digests there is no going on
+            write_marker(planned.data_dir, planned.backup.name)
         clear(places, planned.existing, files or {})
         last = _read_last_parts(storage, planned, files)
         options = ExtractOptions(layout=places, files=files, workers=workers, advance=advance)
@@ -75,6 +76,9 @@ def carry_out(
             warn(warning)
         if wal_e.is_offline(planned.backup):
             _find_way_offline(storage, planned, control)
+        if planned.request.verify and index is not None:
+            step("verify every file")
+            check_files(places, index, workers=workers)
         step("set up recovery")
         finish.make_directories(planned.data_dir, planned.backup.major)
         finish.link_tablespaces(planned.data_dir, planned.tablespaces)
@@ -82,10 +86,10 @@ def carry_out(
         _write_config(planned, held[CONTROL_FILE], control, warn)
         if recovery is not None:
             finish.write_recovery(planned.data_dir, recovery)
-        remove_marker(planned.data_dir)
         step("make everything durable")
         durable.wait()
         finish.place_control(planned.data_dir, held[CONTROL_FILE])
+        remove_marker(planned.data_dir)
 
 
 def _extract(

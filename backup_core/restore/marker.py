@@ -1,12 +1,13 @@
 """The note in a data directory that a restore has begun there and not ended.
 
 By it a restore that was interrupted can be told from a directory that somebody needs. It is written
-before anything else and removed before pg_control is placed.
+before anything else and removed when pg_control is in its place; beside one it means nothing.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,14 +33,27 @@ def read_marker(data_dir: Path) -> Marker | None:
 
 
 def write_marker(data_dir: Path, backup: str) -> None:
-    """Take note that a restore of the backup begins."""
+    """Take note, durably, that a restore of the backup begins."""
     try:
-        (data_dir / NAME).write_text(json.dumps(asdict(Marker(backup=backup))) + "\n")
+        with (data_dir / NAME).open("w") as file:
+            file.write(json.dumps(asdict(Marker(backup=backup))) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        sync_directory(data_dir)
     except OSError as error:
         raise PitrError(
             f"cannot write {data_dir / NAME}: {error.strerror}",
             hint="Run as the user that will own the data directory.",
         ) from None
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_marker(data_dir: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from backup_core.errors import ClusterMismatchError, CorruptError, NotFoundError, PitrError
-from backup_core.postgres.control import read_control
+from backup_core.postgres.control import CONTROL_FILE, read_control
 from backup_core.postgres.manifest import check_manifest
 from backup_core.postgres.timeline import TimelineHistory
 from backup_core.postgres.wal import WalKind
@@ -257,7 +257,8 @@ def _server_pid(data_dir: Path) -> int | None:
 
 def inspect_occupant(data_dir: Path) -> Occupant:
     """Look at what stands in a data directory."""
-    found = read_marker(data_dir)
+    has_control = os.path.lexists(data_dir / CONTROL_FILE)
+    found = None if has_control else read_marker(data_dir)
     try:
         _, control = read_control(data_dir, attempts=1)
         system_identifier = control.system_identifier

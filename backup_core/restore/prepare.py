@@ -37,7 +37,7 @@ class RestoreRequest:
     """What the operator asks for; `backup` None means the newest that ended before the target.
 
     `minimal_config` writes the configuration files that the backup does not hold. `onto` says what
-    may be there already.
+    may be there already. `verify` holds every file against its digest once all are written.
     """
 
     data_dir: Path
@@ -47,6 +47,7 @@ class RestoreRequest:
     force: bool = False
     minimal_config: bool = False
     onto: Onto = Onto.EMPTY
+    verify: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +98,7 @@ def plan_restore(
     Raises RefusedError for each precondition that does not hold (see restore.plan), NotFoundError,
     CorruptError and StorageError.
     """
-    if os.geteuid() == 0:
-        raise RefusedError(
-            "a restore as root would make files that the server cannot use",
-            hint="Run as the user that the server runs as: sudo -u postgres pitr backup-fetch ...",
-        )
+    _refuse_root()
     catalog = read_catalog(storage)
     archive = preflight.read_archive(storage)
     backup = plan.choose_backup(
@@ -145,8 +142,7 @@ def plan_restore(
         system_identifier=system_identifier,
         chain=backups,
         parts=tuple(map(tuple, stored)),
-        stored_size=sum(size for each in stored for size in each.values())
-        - _not_fetched(index, existing),
+        stored_size=sum(sum(each.values()) for each in stored) - _not_fetched(index, existing),
         restored_size=restored_size,
         rate=preflight.measure_rate(storage, next(iter(stored[0]))),
         warnings=tuple(_warnings(request, backup, index, layers, stored[0])),
@@ -155,6 +151,14 @@ def plan_restore(
         layers=layers,
         existing=existing,
     )
+
+
+def _refuse_root() -> None:
+    if os.geteuid() == 0:
+        raise RefusedError(
+            "a restore as root would make files that the server cannot use",
+            hint="Run as the user that the server runs as: sudo -u postgres pitr backup-fetch ...",
+        )
 
 
 def _not_fetched(index: BackupIndex | None, existing: Existing) -> int:
@@ -186,6 +190,11 @@ def _look_around(
         onto=request.onto,
         force=request.force,
     )
+    if index is None and request.verify:
+        raise RefusedError(
+            f"{backup.name} has no digests, by which its files could be verified",
+            hint="Leave --verify out.",
+        )
     if request.onto is Onto.EMPTY or all(item.is_empty for item in destinations):
         return Existing()
     if index is None:

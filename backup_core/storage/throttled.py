@@ -6,19 +6,21 @@ that move backups have it: archiving and recovery are never held up by a limit o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from backup_core.storage.base import Chunk, ObjectInfo, Storage
-from backup_core.stream.throttle import Throttle
+
+_Chunk = TypeVar("_Chunk", bytes, Chunk)
 
 
 class ThrottledStorage:
-    """Implements Storage around `inner`; all its threads share the rate, in bytes a second."""
+    """Implements Storage around `inner`; `take` returns when so many bytes may pass."""
 
-    def __init__(self, inner: Storage, rate: int) -> None:
+    def __init__(self, inner: Storage, take: Callable[[int], None]) -> None:
         self.url = inner.url
         self._inner = inner
-        self._throttle = Throttle(rate)
+        self._take = take
 
     def put(
         self,
@@ -29,12 +31,17 @@ class ThrottledStorage:
         size_hint: int | None = None,
     ) -> ObjectInfo:
         """Store the chunks as they may pass."""
-        paced = self._throttle.paced(chunks)
+        paced = self._paced(chunks)
         return self._inner.put(key, paced, if_absent=if_absent, size_hint=size_hint)
 
     def get(self, key: str, *, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes as they may pass; raises NotFoundError at the call."""
-        return self._throttle.paced(self._inner.get(key, start=start, stop=stop))
+        return self._paced(self._inner.get(key, start=start, stop=stop))
+
+    def _paced(self, chunks: Iterable[_Chunk]) -> Iterator[_Chunk]:
+        for chunk in chunks:
+            self._take(len(chunk))
+            yield chunk
 
     def stat(self, key: str) -> ObjectInfo:
         """Describe one object."""

@@ -34,6 +34,7 @@ FRAMED = ("zstd", "none")
 _READABLE = ("zst", "lz4", "br", "lzma", "gz", "lzo")
 _HEADS = {"lz4": (4 << 20) + 1024, "lzo": (256 << 10) + 1024}
 _HEAD = 128 << 10
+_LARGEST_FRAME = 64 << 20
 
 
 class Encoder(Protocol):
@@ -147,6 +148,52 @@ def decode(chunks: Iterable[bytes], *, extension: str, name: str) -> Iterator[by
     if extension == "":
         return iter(chunks)
     return _decoder(extension, name)(chunks, name)
+
+
+def split_frames(
+    chunks: Iterable[bytes], *, method: str, name: str
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield an object in consecutive pieces, each as it is stored and what it decodes to.
+
+    A piece is a frame where the codec has several (at most 64 MiB of content), or else whatever
+    comes. Raises CorruptError.
+    """
+    if method == "zstd":
+        yield from _split_zstd(chunks, name)
+        return
+    taken: list[bytes] = []
+
+    def noted() -> Iterator[bytes]:
+        for chunk in chunks:
+            taken.append(bytes(chunk))
+            yield chunk
+
+    for piece in decode(noted(), extension=EXTENSIONS[method], name=name):
+        yield b"".join(taken), piece
+        taken.clear()
+    if taken:
+        yield b"".join(taken), b""
+
+
+def _split_zstd(chunks: Iterable[bytes], name: str) -> Iterator[tuple[bytes, bytes]]:
+    frame, stored, content = zstd.ZstdDecompressor(), bytearray(), bytearray()
+    for chunk in chunks:
+        pending = chunk
+        while pending or not frame.needs_input:
+            try:
+                content += frame.decompress(pending, CHUNK_SIZE)
+            except zstd.ZstdError as problem:
+                raise CorruptError(f"{name} is damaged: {problem}") from None
+            if len(content) > _LARGEST_FRAME:
+                raise CorruptError(f"{name} has a frame of more than {_LARGEST_FRAME} bytes")
+            rest = frame.unused_data if frame.eof else b""
+            stored += pending[: len(pending) - len(rest)]
+            pending = rest
+            if frame.eof:
+                yield bytes(stored), bytes(content)
+                frame, stored, content = zstd.ZstdDecompressor(), bytearray(), bytearray()
+    if stored:
+        raise CorruptError(f"{name} is cut off: its last zstd frame is not complete")
 
 
 def head_size(extension: str) -> int:

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable
 
 _BURST_SECONDS = 0.25
-
-Chunk = TypeVar("Chunk", bytes, bytearray, memoryview, bytes | bytearray | memoryview)
 
 
 class Throttle:
@@ -41,12 +38,6 @@ class Throttle:
             wait = self._paid_at - now
         if wait > 0:
             self._sleep(wait)
-
-    def paced(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        """Yield the chunks as fast as the rate allows."""
-        for chunk in chunks:
-            self.take(len(chunk))
-            yield chunk
 
 
 def paced_advance(advance: Callable[[int], None], rate: int | None) -> Callable[[int], None]:

@@ -161,6 +161,16 @@ class TestResume:
         assert "not of" in complaint(done)
         assert (target / "file").read_bytes() == b"precious"
 
+    def test_a_finished_restore_is_a_data_directory(self, site: Site, origin: Origin) -> None:
+        """Whatever note is left in it: a server may have run there since."""
+        target = site.base / "restored"
+        options: Words = [target, origin.backup, *TO_BACKUPS_END, *mapped(site, origin)]
+        site.run("backup-fetch", *options)
+        (target / "pitr-restore.json").write_text(f'{{"backup": "{origin.backup}"}}')
+        done = site.run("backup-fetch", *options, "--resume", check=False)
+        assert done.returncode == 3
+        assert "holds no interrupted restore" in complaint(done)
+
 
 class TestDelta:
     """A data directory becomes what the backup holds."""

@@ -68,7 +68,7 @@ def test_no_limit_is_no_detour() -> None:
 
 def test_a_store_is_written_and_read_at_its_rate() -> None:
     """Both ways count, and what comes is what went."""
-    storage = ThrottledStorage(MemoryStorage(), 1_000_000)
+    storage = ThrottledStorage(MemoryStorage(), Throttle(1_000_000).take)
     chunks = [bytes([number]) * 30_000 for number in range(10)]
     began = time.monotonic()
     storage.put("key", chunks)
