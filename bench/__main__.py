@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from bench import report
+from bench import growth, report
 from bench.clients import Clients
 from bench.comparison import Comparison, Conditions, Found
 from bench.fleet import ROUND_TRIP
@@ -41,8 +41,11 @@ from tests.support.seaweed import SeaweedFS, seaweed
 PEER, SDK = "pgBackRest", "boto3"
 DIRECTORY, BUCKET, STORE, START = ("tools", "tools-s3", "store", "start-up")
 ARCHIVE, ARCHIVE_S3, REPLAY = ("archive", "archive-s3", "replay")
-PROVISION, RENDER = ("provision", "render")
-PARTS = (DIRECTORY, BUCKET, STORE, START, ARCHIVE, ARCHIVE_S3, REPLAY, PROVISION, RENDER)
+PROVISION, RENDER, GROWTH = ("provision", "render", "growth")
+PARTS = (
+    *(DIRECTORY, BUCKET, STORE, START, ARCHIVE, ARCHIVE_S3, REPLAY),
+    *(PROVISION, RENDER, GROWTH),
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 EXPLANATIONS = {
     DIRECTORY: "Every run has two workers, page checksums, durable writes and a warm page cache; "
@@ -60,6 +63,8 @@ EXPLANATIONS = {
     ARCHIVE_S3: "As above, on a SeaweedFS of this machine that is reached by TLS.",
     REPLAY: "The server's own time of replay, from the first record to the last. The bucket is "
     "behind a proxy that\nholds each answer back for 20 ms. The ratio is `cp` to each.",
+    GROWTH: "pitr alone, two workers, in a directory of this machine. A unit is a GiB of data, or "
+    "a call;\nflat figures down a column are what is wanted.",
     START: "Whole processes, but for the imports: those are as the interpreter counts them. S3 is "
     "a SeaweedFS\nof this machine, reached by TLS; what is pushed is a segment of 16 MiB that "
     "compresses threefold.",
@@ -103,6 +108,8 @@ class Bench:
             yield from self._provision()
         if RENDER in parts:
             yield self._render()
+        if GROWTH in parts:
+            yield self._growth()
 
     def _tools(self, server: SeaweedFS | None, parts: list[str]) -> Iterator[Section]:
         comparison = Comparison(self._conditions(), server)
@@ -213,6 +220,21 @@ class Bench:
         found = renderings(program, base, runs=self.arguments.runs, say=say)
         return self._section("Rendering a fleet", RENDER, [], [report.alone(found)])
 
+    def _growth(self) -> Section:
+        arguments = self.arguments
+        conditions = growth.Conditions(
+            base=self.base,
+            binaries=self.binaries,
+            pitr=self.pitr,
+            runs=arguments.runs,
+            level=arguments.level,
+            sizes=arguments.sizes,
+            relations=arguments.relations,
+            say=say,
+        )
+        found = [growth.listings(conditions), *growth.growth(conditions)]
+        return self._section("Growth", GROWTH, [], [report.growth(found)])
+
     def _section(
         self,
         title: str,
@@ -249,6 +271,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def numbers(text: str) -> list[float]:
+    """Numbers that are separated by commas; none for an empty text."""
+    return [float(word) for word in text.split(",") if word]
+
+
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -258,6 +285,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, help="runs of everything (5)")
     parser.add_argument("--hosts", type=int, default=20, help="of the fleet (20)")
     parser.add_argument("--level", type=int, default=3, choices=range(1, 20), help="zstd's (3)")
+    parser.add_argument("--sizes", type=numbers, default=[1, 4, 16], help="of growth, GiB (1,4,16)")
+    parser.add_argument(
+        "--relations", type=numbers, default=[1, 10, 100], help="of growth, thousands (1,10,100)"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="bench/RESULTS.md")
     return parser.parse_args(argv)
 

@@ -19,7 +19,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 NEWEST_MAJOR = 15  # that Debian's pgBackRest 2.45 knows
 SOURCES = (
     *("backup_core", "provision", "templates"),
-    *("setup.cfg", "pyproject.toml", "README.md", "LICENSE"),
+    *("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"),
 )
 BUILD_TOOLS = ("setuptools>=70.1", "wheel")
 PROVISIONERS = ("ansible-core==2.19.*", "pyinfra==3.10.*")

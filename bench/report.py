@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from bench.growth import Growth
 from bench.measure import Sample, middle
 from bench.works import Series
 
@@ -19,8 +20,9 @@ TITLE = "# pitr measured"
 INTRODUCTION = """\
 Made by `make bench`. Times are medians in seconds; *ratio* is pitr / the other, smaller is faster;
 *spread* is the fastest and slowest run of each; *processor* is user and system time of the
-processes that are compared, not of servers. Memory is the peak resident size. Pairs are pitr / the
-other. Both sides alternate, so that what else the machine does strikes them alike."""
+processes that are compared, not of servers, in seconds, and in the next column for each GiB. Memory
+is the peak resident size. Pairs are pitr / the other. Both sides alternate, so that what else the
+machine does strikes them alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ def _body(section: Section) -> str:
 
 def compared(found: Sequence[Series], peer: str, *memory: str) -> Figures:
     """Two sides of the same work; `memory` names what a sample's two figures of memory are."""
-    columns = ("data", "work", OURS, peer, "ratio", "spread", "processor", *memory)
+    columns = ("data", "work", OURS, peer, "ratio", "spread", "processor", "a GiB", *memory)
     return Figures(heads=columns, rows=[_compared(series, peer) for series in found])
 
 
@@ -113,6 +115,19 @@ def limits(found: Sequence[Series]) -> Figures:
     )
 
 
+def growth(found: Sequence[Growth]) -> Figures:
+    """One side at several sizes: what matters is that the quotients stay the same."""
+    heads = ("size", "work", "seconds", "a unit", "processor a unit", "largest process")
+    return Figures(
+        heads=heads,
+        rows=[
+            _growth(each, work, middle(samples))
+            for each in found
+            for work, samples in each.samples.items()
+        ],
+    )
+
+
 def start_ups(found: Sequence[Series]) -> Figures:
     """Processes of milliseconds."""
     return Figures(
@@ -132,6 +147,7 @@ def _compared(series: Series, peer: str) -> list[str]:
         ratio,
         " / ".join(_spread(series.samples[name]) for name in names),
         " / ".join(f"{sample.cpu:.2f}" for sample in both),
+        "-" if series.objects else " / ".join(_per_gib(series, sample) for sample in both),
         " / ".join(_megabytes(sample.largest) for sample in both) + " MB",
         " / ".join(_megabytes(sample.tree) for sample in both) + " MB",
     ]
@@ -172,9 +188,24 @@ def _beside_all(series: Series) -> Iterator[list[str]]:
         ]
 
 
+def _growth(each: Growth, work: str, sample: Sample) -> list[str]:
+    return [
+        each.name,
+        work,
+        f"{sample.wall:.2f}",
+        f"{sample.wall / each.amount:.2f} s/{each.unit}",
+        f"{sample.cpu / each.amount:.2f} s/{each.unit}",
+        f"{_megabytes(sample.largest)} MB",
+    ]
+
+
 def _time(series: Series, sample: Sample) -> str:
     rate = series.size / sample.wall
     return f"{sample.wall:.2f} ({f'{rate:.0f}/s' if series.objects else _mebibytes(rate)})"
+
+
+def _per_gib(series: Series, sample: Sample) -> str:
+    return f"{sample.cpu / series.size * (1 << 30):.2f}"
 
 
 def _mebibytes(rate: float) -> str:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from backup_core import log
 from backup_core.archive.spool import Spool
-from backup_core.cli.options import add_common, add_spool, load_settings, open_repository
+from backup_core.cli.fetch_some import fetch_some
+from backup_core.cli.options import add_common, add_spool, load_settings, open_throttled
 from backup_core.cli.output import duration, moment, reporter, size
 from backup_core.cli.restore_plan import print_plan
 from backup_core.cli.spooling import empty_for_restore, spool_for_restore
@@ -31,7 +32,9 @@ from backup_core.postgres.recovery import (
     restore_command,
 )
 from backup_core.restore.fetch import carry_out
+from backup_core.restore.occupied import Onto
 from backup_core.restore.prepare import RestorePlan, RestoreRequest, plan_restore
+from backup_core.stream.throttle import paced_advance
 
 _KEEPS_TARGET = 13
 _NOT_IN_A_COMMAND = ("s3_", "gcs_", "age_", "libsodium_", "pgp_", "gpg_", "key_command")
@@ -43,7 +46,7 @@ _UTC = re.compile(r"\s*(UTC|GMT|Z)$")  # as the server's log writes it
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("pgdata", help="an empty or absent directory to restore into")
+    parser.add_argument("pgdata", help="where to: empty or absent, but for --resume and --delta")
     parser.add_argument("name", nargs="?", help="a backup's name, or LATEST")
     targets = parser.add_argument_group("recovery target (manual, section 19.5.6)")
     targets.add_argument("--target-time", metavar="TIME", help="stop before commits after TIME")
@@ -62,6 +65,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=["pause", "promote", "shutdown"],
         help="what the server does at the target; its own default is to pause",
     )
+    _configure_restore(parser)
+    add_common(parser)
+
+
+def _configure_restore(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("restore")
     where.add_argument(
         "--tablespace-mapping",
@@ -80,11 +88,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--no-recovery-config", action="store_true", help="write no settings and no signal file"
     )
     where.add_argument("--workers", metavar="N", help="restore this many parts at once")
+    onto = where.add_mutually_exclusive_group()
+    onto.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a restore of the same backup that was interrupted",
+    )
+    onto.add_argument(
+        "--delta",
+        action="store_true",
+        help="turn a stopped server's data directory into the backup: fetch files that differ by "
+        "digest, remove what the backup does not have",
+    )
+    onto.add_argument(
+        "--only",
+        metavar="PATTERN",
+        action="append",
+        help="write only the files whose paths match, below the directory; may be repeated",
+    )
+    where.add_argument(
+        "--verify",
+        action="store_true",
+        help="hold every restored file against its SHA-256 at the end, as pg_verifybackup does",
+    )
     where.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     where.add_argument(
         "--force",
         action="store_true",
-        help="go on although WAL is missing on the way, or bytes of a WAL-E backup",
+        help="go on although WAL is missing on the way, or bytes of a WAL-E backup, or WAL that "
+        "was never archived is lost by --delta",
     )
     where.add_argument(
         "--minimal-config",
@@ -92,7 +124,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="write postgresql.conf, pg_hba.conf and pg_ident.conf where the backup holds none",
     )
     add_spool(parser)
-    add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,19 +133,24 @@ def run(args: argparse.Namespace) -> int:
     if not str(args.pgdata).strip():
         raise UsageError("the directory to restore into has an empty name")
     target = _target(args)
-    storage = open_repository(loaded.settings)
-    planned = plan_restore(
-        storage,
-        RestoreRequest(
-            data_dir=Path(args.pgdata).absolute(),
-            backup=args.name,
-            target=target,
-            tablespace_mapping=_mapping(args.tablespace_mapping),
-            force=args.force,
-            minimal_config=args.minimal_config,
-        ),
+    storage = open_throttled(loaded.settings)
+    if args.only:
+        _refuse_recovery(args, target)
+        return fetch_some(storage, args, workers, loaded.settings.disk_rate_limit)
+    request = RestoreRequest(
+        data_dir=Path(args.pgdata).absolute(),
+        backup=args.name,
+        target=target,
+        tablespace_mapping=_mapping(args.tablespace_mapping),
+        force=args.force,
+        minimal_config=args.minimal_config,
+        onto=_onto(args),
+        verify=args.verify,
     )
-    spool = spool_for_restore(loaded, planned.data_dir, who="backup-fetch")
+    spool = spool_for_restore(loaded, request.data_dir, who="backup-fetch")
+    limit = loaded.settings.disk_rate_limit
+    read = paced_advance(lambda _: None, limit)
+    planned = plan_restore(storage, request, workers=workers, advance=read)
     recovery = None if args.no_recovery_config else _recovery(args, loaded, planned, target, spool)
     logger = log.get("backup-fetch")
     for warning in planned.warnings:
@@ -128,13 +164,13 @@ def run(args: argparse.Namespace) -> int:
     if spool is not None:
         empty_for_restore(spool, who="backup-fetch")
     with reporter(logger) as report:
-        report.total(planned.restored_size)
+        report.total(planned.restored_size - planned.existing.kept_size)
         carry_out(
             storage,
             planned,
             recovery,
             workers=workers,
-            advance=report.advance,
+            advance=paced_advance(report.advance, limit),
             step=report.step,
             warn=lambda warning: log.event(logger, log.WARNING, warning),
         )
@@ -152,6 +188,19 @@ def run(args: argparse.Namespace) -> int:
         state="complete",
     )
     return 0
+
+
+def _refuse_recovery(args: argparse.Namespace, target: RecoveryTarget) -> None:
+    if target.is_set or args.standby or args.tablespace_mapping or args.minimal_config:
+        raise UsageError(
+            "--only writes files and sets nothing up: options of recovery make no sense with it"
+        )
+
+
+def _onto(args: argparse.Namespace) -> Onto:
+    if args.resume:
+        return Onto.RESUME
+    return Onto.DELTA if args.delta else Onto.EMPTY
 
 
 def _next_step(configured: bool) -> str:

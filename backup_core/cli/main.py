@@ -36,6 +36,7 @@ COMMANDS = {
     "backup-push": Command(module="backup_push", summary="take a base backup of a running cluster"),
     "backup-list": Command(module="backup_list", summary="list the base backups"),
     "backup-fetch": Command(module="backup_fetch", summary="restore a base backup to a moment"),
+    "backup-cat": Command(module="backup_cat", summary="write a file of a backup to the output"),
     "backup-verify": Command(module="backup_verify", summary="verify stored backups by digest"),
     "backup-mark": Command(module="backup_mark", summary="mark a backup permanent, or not"),
     "delete": Command(module="delete", summary="remove backups, and WAL that none needs"),

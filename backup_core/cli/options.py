@@ -97,6 +97,20 @@ def open_repository(settings: Settings) -> Storage:
     return seal_storage(open_bare(settings), settings)
 
 
+def open_throttled(settings: Settings) -> Storage:
+    """Open the repository as `open_repository` does, at the rate that is set for backups."""
+    from backup_core.config.keyring import seal_storage
+
+    bare = open_bare(settings)
+    if settings.network_rate_limit is None:
+        return seal_storage(bare, settings)
+    from backup_core.storage.throttled import ThrottledStorage
+    from backup_core.stream.throttle import Throttle
+
+    throttle = Throttle(settings.network_rate_limit)
+    return seal_storage(ThrottledStorage(bare, throttle.take), settings)
+
+
 def open_bare(settings: Settings) -> Storage:
     """Open the repository as it is stored: for looking at it and for moving it."""
     from backup_core.storage.registry import open_storage

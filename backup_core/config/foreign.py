@@ -70,8 +70,6 @@ _TUNING_REASONS = {
     "DELTA_FROM_USER_DATA": "every backup is a full one",
     "USE_WAL_DELTA": "every backup is a full one",
     "FORCE_WAL_DELTA": "every backup is a full one",
-    "DISK_RATE_LIMIT": "pitr does not limit rates yet",
-    "NETWORK_RATE_LIMIT": "pitr does not limit rates yet",
     "PREVENT_WAL_OVERWRITE": "pitr never overwrites a WAL segment",
     "TAR_DISABLE_FSYNC": "a restore is always flushed to disk",
     "WITHOUT_FILES_METADATA": "the files metadata is written, unless the backup is encrypted",

@@ -33,6 +33,8 @@ class Settings:
     upload_disk_concurrency: int = field(default_factory=lambda: min(4, _processors()))
     download_concurrency: int = field(default_factory=lambda: min(8, 2 * _processors()))
     tar_size_threshold: int = 1073741823
+    disk_rate_limit: int | None = None
+    network_rate_limit: int | None = None
     verify_page_checksums: bool = True
     fail_on_corrupt_page: bool = False
     archive_timeout: float = 60.0

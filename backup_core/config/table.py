@@ -72,6 +72,20 @@ _CORE_ROWS: dict[str, Row] = {
         about="Size before compression at which a tar partition is closed; units such as `512MB`.",
         walg="TAR_SIZE_THRESHOLD",
     ),
+    "disk_rate_limit": Row(
+        parse=values.size_or_off,
+        about="Bytes a second, of all workers together, that backup-push reads from the data "
+        "directory, or backup-fetch writes to it; units such as `100MB`, 0 is no limit.",
+        walg="DISK_RATE_LIMIT",
+        default="no limit",
+    ),
+    "network_rate_limit": Row(
+        parse=values.size_or_off,
+        about="Bytes a second, of all workers together, that backup-push stores, or backup-fetch "
+        "fetches; 0 is no limit. WAL is never held up.",
+        walg="NETWORK_RATE_LIMIT",
+        default="no limit",
+    ),
     "verify_page_checksums": Row(
         parse=values.boolean,
         about="Whether backup-push verifies page checksums, if the cluster has them.",

@@ -83,6 +83,11 @@ def size(text: str) -> int:
     return int(match[1]) * unit
 
 
+def size_or_off(text: str) -> int | None:
+    """Read a size; `0` and `none` mean no limit, which is None."""
+    return None if text.lower() in ("0", "none") else size(text)
+
+
 def duration(text: str) -> float:
     """Read a time above zero as seconds: `90`, `30s`, `5min`, and Go's `1m30s`."""
     time = seconds(text)

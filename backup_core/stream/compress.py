@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from backup_core.errors import ConfigError, CorruptError
+from backup_core.stream.chunks import CHUNK_SIZE
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -32,6 +33,7 @@ FRAMED = ("zstd", "none")
 _READABLE = ("zst", "lz4", "br", "lzma", "gz", "lzo")
 _HEADS = {"lz4": (4 << 20) + 1024, "lzo": (256 << 10) + 1024}
 _HEAD = 128 << 10
+_LARGEST_FRAME = 64 << 20
 
 
 class Encoder(Protocol):
@@ -43,7 +45,7 @@ class Encoder(Protocol):
     def end_frame(self) -> bytes:
         """Close the frame; the next chunk opens another that decodes on its own."""
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         """Make a frame of its own at once."""
 
 
@@ -60,7 +62,7 @@ class _ZstdEncoder:
     def end_frame(self) -> bytes:
         return self._compressor.flush(zstd.ZstdCompressor.FLUSH_FRAME)
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         return self._compressor.compress(data, zstd.ZstdCompressor.FLUSH_FRAME)
 
 
@@ -71,7 +73,7 @@ class _NoEncoder:
     def end_frame(self) -> bytes:
         return b""
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         return bytes(data)
 
 
@@ -113,7 +115,7 @@ def encode(chunks: Iterable[bytes | memoryview], *, method: str, level: int) -> 
         yield last
 
 
-def compress(data: bytes | bytearray, *, method: str, level: int) -> bytes:
+def compress(data: bytes | bytearray | memoryview, *, method: str, level: int) -> bytes:
     """Compress data that is at hand into a frame of its own."""
     return encoder(method, level=level).frame(data)
 
@@ -126,6 +128,52 @@ def decode(chunks: Iterable[bytes], *, extension: str, name: str) -> Iterator[by
     if extension == "":
         return iter(chunks)
     return _decoder(extension, name)(chunks, name)
+
+
+def split_frames(
+    chunks: Iterable[bytes], *, method: str, name: str
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield an object in consecutive pieces, each as it is stored and what it decodes to.
+
+    A piece is a frame where the codec has several (at most 64 MiB of content), or else whatever
+    comes. Raises CorruptError.
+    """
+    if method == "zstd":
+        yield from _split_zstd(chunks, name)
+        return
+    taken: list[bytes] = []
+
+    def noted() -> Iterator[bytes]:
+        for chunk in chunks:
+            taken.append(bytes(chunk))
+            yield chunk
+
+    for piece in decode(noted(), extension=EXTENSIONS[method], name=name):
+        yield b"".join(taken), piece
+        taken.clear()
+    if taken:
+        yield b"".join(taken), b""
+
+
+def _split_zstd(chunks: Iterable[bytes], name: str) -> Iterator[tuple[bytes, bytes]]:
+    frame, stored, content = zstd.ZstdDecompressor(), bytearray(), bytearray()
+    for chunk in chunks:
+        pending = chunk
+        while pending or not frame.needs_input:
+            try:
+                content += frame.decompress(pending, CHUNK_SIZE)
+            except zstd.ZstdError as problem:
+                raise CorruptError(f"{name} is damaged: {problem}") from None
+            if len(content) > _LARGEST_FRAME:
+                raise CorruptError(f"{name} has a frame of more than {_LARGEST_FRAME} bytes")
+            rest = frame.unused_data if frame.eof else b""
+            stored += pending[: len(pending) - len(rest)]
+            pending = rest
+            if frame.eof:
+                yield bytes(stored), bytes(content)
+                frame, stored, content = zstd.ZstdDecompressor(), bytearray(), bytearray()
+    if stored:
+        raise CorruptError(f"{name} is cut off: its last zstd frame is not complete")
 
 
 def head_size(extension: str) -> int:

@@ -116,9 +116,8 @@ def test_a_repository_that_cannot_be_written_to_is_told(site: Site, cluster: Clu
 
 def test_a_host_that_must_not_delete_leaves_one_object(site: Site, cluster: Cluster) -> None:
     """The same one each time."""
-    env = {"PITR_MAY_DELETE": "false"}
-    check(site, cluster, "--no-switch", **env)
-    found = check(site, cluster, "--no-switch", **env)
+    check(site, cluster, "--no-switch", PITR_MAY_DELETE="false")
+    found = check(site, cluster, "--no-switch", PITR_MAY_DELETE="false")
     assert "put, get, conditional put, list work" in found["store"]
     [stays] = [name for name in stored_files(site.repository) if name.startswith("pitr/check/")]
     assert stays == "pitr/check/stays"

@@ -35,7 +35,7 @@ class BrotliEncoder:
         self._compressor = brotli.Compressor(quality=_QUALITY)
         return last
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         """Make a stream of its own at once."""
         return self.encode(data) + self.end_frame()
 

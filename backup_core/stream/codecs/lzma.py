@@ -35,7 +35,7 @@ class LzmaEncoder:
         self._compressor = lzma.LZMACompressor(lzma.FORMAT_ALONE, preset=6)
         return last
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         """Make a stream of its own at once."""
         return self.encode(data) + self.end_frame()
 

@@ -71,11 +71,6 @@ class TestForeignNames:
                 "WALG_DELTA_MAX_STEPS has no effect: every backup is a full one.",
             ),
             (
-                "WALG_NETWORK_RATE_LIMIT",
-                "1048576",
-                "WALG_NETWORK_RATE_LIMIT has no effect: pitr does not limit rates yet.",
-            ),
-            (
                 "WALG_STATSD_ADDRESS",
                 "localhost:8125",
                 "WALG_STATSD_ADDRESS has no effect: pitr has no such setting.",
