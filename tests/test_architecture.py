@@ -26,6 +26,7 @@ HOMES_OF_LIBRARIES = {
         "lzallright": "stream/codecs/lzop.py",
         "cryptography": "stream/encrypt/primitives.py",
         "nacl": "stream/encrypt/libsodium.py",
+        "prometheus_client": "monitor/exposition.py",
     },
     "provision": {
         "cryptography": "secrets/crypto.py",

@@ -41,6 +41,8 @@ COMMANDS = {
     "delete": Command(module="delete", summary="remove backups, and WAL that none needs"),
     "windows": Command(module="windows", summary="show from when to when recovery is possible"),
     "report": Command(module="report", summary="draw what can be recovered as a page"),
+    "check": Command(module="check", summary="look at everything that can be wrong"),
+    "metrics": Command(module="metrics", summary="write metrics for Prometheus"),
     "drill": Command(module="drill", summary="prove that the backups can be restored"),
     "copy": Command(module="copy", summary="copy backups and WAL to another repository"),
     "st": Command(module="st", summary="look at, move and check single objects of the store"),

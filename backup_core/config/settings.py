@@ -43,6 +43,12 @@ class Settings:
     recovery_freshness: float | None = None
     log_level: str = "info"
     log_format: str = "text"
+    max_wal_age: float = 900.0
+    max_backup_age: float = 108000.0
+    max_ready_files: int = 2000
+    max_drill_age: float = 172800.0
+    min_free_percent: int = 10
+    may_delete: bool = True
     drill_signing_key_file: Path | None = None
     drill_public_key_file: Path | None = None
     s3_endpoint: str | None = None

@@ -127,6 +127,34 @@ _CORE_ROWS: dict[str, Row] = {
         parse=values.choice({"text": "text", "json": "json"}),
         about="`text` for key=value lines, `json` for one JSON object a line.",
     ),
+    "max_wal_age": Row(
+        parse=values.duration,
+        about="From when on check calls the archiver late: `15min`.",
+        unit="s",
+    ),
+    "max_backup_age": Row(
+        parse=values.duration,
+        about="From when on check calls the newest backup old: `30h`.",
+        unit="s",
+    ),
+    "max_ready_files": Row(
+        parse=values.integer(1, 1_000_000),
+        about="How many WAL files may wait to be archived before check complains.",
+    ),
+    "max_drill_age": Row(
+        parse=values.duration,
+        about="From when on check misses a drill that proved a restore: `2d`.",
+        unit="s",
+    ),
+    "min_free_percent": Row(
+        parse=values.integer(0, 99),
+        about="How much of the file systems of WAL and repository must be free, in percent.",
+    ),
+    "may_delete": Row(
+        parse=values.boolean,
+        about="Whether this host is to delete from the repository, for retention and the locks of "
+        "backups; check tries it only then.",
+    ),
     "drill_signing_key_file": Row(
         parse=values.path,
         about="A secret Ed25519 key in PEM that signs the records of drills; only its owner may "

@@ -209,6 +209,10 @@ class Server:
         value = result.get_value(0, 0) if result and result.ntuples and result.nfields else None
         return None if value is None else value.decode("utf-8", "replace")
 
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """All rows of a query."""
+        return self._execute(query).fetchall()
+
     def ping(self) -> None:
         """Raise ServerError if the connection, and with it the backup, is lost."""
         self._value("SELECT 1")

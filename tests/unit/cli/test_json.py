@@ -235,6 +235,13 @@ def test_keys_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
     assert matches(seen, documented("keys")), seen
 
 
+def test_check_prints_the_documented_keys(repository: Path, tmp_path: Path, pitr: Pitr) -> None:
+    """Without a server, too."""
+    env = {"PGHOST": str(tmp_path)}
+    done = pitr("check", "--json", "--repository", repository, env=env, check=False)
+    assert matches(printed(done.stdout), documented("check")), printed(done.stdout)
+
+
 def test_drill_prints_the_documented_keys(tmp_path: Path, pitr: Pitr) -> None:
     """A list of one that proved everything and one that reached nothing; one of them alone."""
     stored_drills = [
