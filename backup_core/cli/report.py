@@ -13,9 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backup_core import __version__
-from backup_core.cli.options import add_common, load_settings, open_repository
+from backup_core.cli.options import add_common, open_repository
 from backup_core.cli.report_facts import drills_on_record, outlook, request_in
-from backup_core.cli.windows import BROKEN, promise_of
+from backup_core.cli.windows import (
+    BROKEN,
+    add_promises,
+    promise_of,
+    settings_with_promises,
+)
 from backup_core.errors import PitrError
 from backup_core.report.document import render
 from backup_core.report.survey import read_report
@@ -30,14 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="write the facts as JSON instead (docs/json.md)"
     )
-    parser.add_argument(
-        "--recovery-window", metavar="TIME", help="how far back recovery must be possible: 14d"
-    )
-    parser.add_argument(
-        "--recovery-freshness",
-        metavar="TIME",
-        help="how old the newest recoverable moment may be: 15min",
-    )
+    add_promises(parser)
     parser.add_argument(
         "--retain",
         metavar="WORDS",
@@ -48,23 +46,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the report and write it."""
-    settings = load_settings(
-        args,
-        recovery_window=args.recovery_window,
-        recovery_freshness=args.recovery_freshness,
-    ).settings
+    settings = settings_with_promises(args)
     request = None if args.retain is None else request_in(args.retain)
     storage = open_repository(settings)
-    now = datetime.now(UTC)
+    retention = None
+    if request is not None:
+        now = datetime.now(UTC)
+        retention = outlook(storage, request, settings, words=args.retain, now=now)
     report = read_report(
         storage,
         promise_of(settings),
-        now=now,
+        clock=lambda: datetime.now(UTC),
         pitr_version=__version__,
         drills=drills_on_record(storage, settings),
-        retention=outlook(storage, request, settings, words=args.retain, now=now)
-        if request
-        else None,
+        retention=retention,
     )
     if args.json:
         text = render(report) + "\n"

@@ -108,11 +108,6 @@ class Timeline:
     ranges: tuple[Stretch, ...]
     gaps: tuple[Stretch, ...]
 
-    @property
-    def segments(self) -> int:
-        """How many segments are archived."""
-        return sum(stretch.segments for stretch in self.ranges)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from backup_core.postgres.wal import DEFAULT_SEGMENT_SIZE
@@ -25,17 +26,21 @@ def read_report(
     storage: Storage,
     promise: Promise,
     *,
-    now: datetime,
+    clock: Callable[[], datetime],
     pitr_version: str,
     drills: tuple[Drill, ...] = (),
     retention: Retention | None = None,
 ) -> Report:
-    """Find out what a repository holds and what it is worth; raises as read_recovery does."""
+    """Find out what a repository holds and what it is worth; raises as read_recovery does.
+
+    The clock is asked when all is read, as WAL goes on coming meanwhile.
+    """
     segment = some_segment(storage, list(first_objects(storage)))
     listing = Listing(archived_segment_size(storage, segment) or DEFAULT_SEGMENT_SIZE)
     catalog = read_catalog(storage)
     facts = read_facts(storage, backups=catalog.backups, objects=listing.noting(list_wal(storage)))
     recovery, damaged = read_recovery(storage, facts)
+    now = clock()
     return make_report(
         Findings(
             repository=storage.url,

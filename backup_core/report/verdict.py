@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Literal
 
@@ -12,6 +12,8 @@ from backup_core.report.model import Drill, Report
 from backup_core.report.words import length, moment, number
 
 Level = Literal["good", "watch", "bad"]
+_TOLERANCE = timedelta(seconds=10)
+"""So far may the clocks of two hosts be apart before it is worth a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,7 @@ def _worries(report: Report) -> Iterator[str]:
         if drill.signature == "wrong":
             yield f"The record of the last drill {drill.drill} has a wrong signature."
     current = report.current
-    if current is not None and current.end_time > report.made:
+    if current is not None and current.end_time > report.made + _TOLERANCE:
         ahead = length(current.end_time - report.made)
         yield f"Clocks differ: the newest moment is {ahead} later than this report was made."
 
