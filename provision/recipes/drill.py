@@ -69,7 +69,7 @@ def _script(node: Node, layout: Layout, job: Job, backup: str, directory: str) -
         oldest=backup == "oldest",
         listing=list(layout.engine("backup-list", "--json")),
         python=f"{layout.prefix}/bin/python",
-        fetch=list(layout.engine("backup-fetch", f"{directory}/data")),
+        fetch=[*layout.engine("backup-fetch"), f"{directory}/data"],
         timeout=_TIMEOUT,
         checks=[each for each in wanted.checks if each.enabled],
     )
