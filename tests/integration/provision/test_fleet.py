@@ -47,7 +47,10 @@ openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=db1 -addext subjectAltName=I
     -keyout server.key -out server.crt 2>/dev/null
 chown postgres server.key server.crt
 """
-FETCH = f"{HOME}; /opt/pitr/bin/pitr backup-fetch {DATA} LATEST --no-recovery-config --envdir /etc/pitr.d/env"
+ENVDIR = "/etc/pitr.d/env"
+FETCH = (
+    f"{HOME}; /opt/pitr/bin/pitr backup-fetch {DATA} LATEST --no-recovery-config --envdir {ENVDIR}"
+)
 
 
 class Fleet:
@@ -195,7 +198,7 @@ def test_the_primary_archives_by_the_rendered_command(fleet: Fleet, host: str) -
     if host == "staging1":
         assert segment in fleet.hosts[host].sh("ls /srv/backup/staging/wal_005")
         return
-    found = [key for key in fleet.keys("main/wal_005/") if segment in key]
+    found = [key for key in fleet.keys("main/wal_005/") if re.fullmatch(rf".*/{segment}\.\w+", key)]
     assert len(found) == 1
     client = fleet.store.client()
     body = client.get_object(Bucket=fleet.store.bucket, Key=found[0])["Body"].read()
@@ -283,8 +286,9 @@ def test_a_drill_restores_what_the_primary_archived(fleet: Fleet) -> None:
     """The script that cron runs twice a day proves that a restore works, and leaves nothing."""
     drill = fleet.hosts["drill1"]
     fleet.archived()
-    drill.sh(f"{HOME}; /opt/pitr/jobs/drill-fresh", user="postgres", timeout=120)
-    assert "done" in drill.sh("tail -n 1 /var/log/pitr/drill-fresh.log")
+    log = "/var/log/pitr/drill-fresh.log"
+    drill.sh(f"{HOME}; /opt/pitr/jobs/drill-fresh || {{ cat {log}; exit 1; }}", user="postgres")
+    assert "done" in drill.sh(f"tail -n 1 {log}")
     assert drill.sh("ls /var/lib/pitr/drill") in ("", "server.log")
 
 
