@@ -81,9 +81,11 @@ can_make_hosts() {
 # --- system packages ---
 
 find_python() {
-    local candidate
-    for candidate in ${PYTHON:+"$PYTHON"} python3 /usr/bin/python3 python3.14 python3.13 \
-        python3.12 python3.11; do
+    local candidate made_by
+    # the one that made the environment, or root and others would make it anew for each other
+    made_by=$(cut -d ' ' -f 1 "$checkout/.venv/.stamp" 2>/dev/null) || made_by=
+    for candidate in ${PYTHON:+"$PYTHON"} ${made_by:+"$made_by"} python3 /usr/bin/python3 \
+        python3.14 python3.13 python3.12 python3.11; do
         if as_user "$candidate" -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)
 print(sys._base_executable)' 2>/dev/null; then
             return
