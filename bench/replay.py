@@ -94,7 +94,9 @@ def _make(base: Path, binaries: Binaries, pitr: Path, config: Path, count: int) 
             cluster.sql("UPDATE copied SET amount = amount + 1 WHERE customer % 50 = 0")
             cluster.sql("DROP TABLE copied")
         push = archive_command(
-            [str(pitr)], spool=str(base / "replay-source-spool"), extra_arguments=["--config", str(config)]
+            [str(pitr)],
+            spool=str(base / "replay-source-spool"),
+            extra_arguments=["--config", str(config)],
         )
         let_archive(cluster, f"({push}) && cp %p {quote(str(near))}/%f")
         archive_everything(cluster)
