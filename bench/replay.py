@@ -82,7 +82,7 @@ def _make(base: Path, binaries: Binaries, pitr: Path, config: Path, count: int) 
     """Make a cluster, keep a copy of it, and archive what it writes then to both places."""
     near, before = base / "near", base / "before"
     near.mkdir()
-    cluster = Cluster.create(base / "source", binaries, settings=SETTINGS)
+    cluster = Cluster.create(base / "replay-source", binaries, settings=SETTINGS)
     with cluster:
         cluster.sql(GENERATOR)
         cluster.sql("SELECT fill_orders(%s, %s)", 2 * ROWS_A_SCALE, WORDS.split())
@@ -94,12 +94,14 @@ def _make(base: Path, binaries: Binaries, pitr: Path, config: Path, count: int) 
             cluster.sql("UPDATE copied SET amount = amount + 1 WHERE customer % 50 = 0")
             cluster.sql("DROP TABLE copied")
         push = archive_command(
-            [str(pitr)], spool=str(base / "source-spool"), extra_arguments=["--config", str(config)]
+            [str(pitr)],
+            spool=str(base / "replay-source-spool"),
+            extra_arguments=["--config", str(config)],
         )
         let_archive(cluster, f"({push}) && cp %p {quote(str(near))}/%f")
         archive_everything(cluster)
         until(lambda: not waiting_of(cluster), 600)
-    end_workers(base / "source-spool")
+    end_workers(base / "replay-source-spool")
     shutil.rmtree(cluster.data_dir)
     return Story(before=before, near=near, count=len(list(near.iterdir())))
 

@@ -38,19 +38,19 @@ def fetch_by_spool(args: argparse.Namespace, loaded: Loaded, request: FetchReque
         data_dir=data_dir,
         system_identifier=read_control(data_dir)[1].system_identifier,
     )
-    if size is not None:
-        result = FetchResult(name=wal.name, key=spool.path(FETCHED, wal.name), size=size)
-    else:
-        result = fetch_wal(open_repository(loaded.settings), request)
-    if result.key is not None:
-        _prefetch_more(args, spool, request, wal)
-    return result
+    _prefetch_more(args, spool, request, wal)
+    if size is None:
+        return fetch_wal(open_repository(loaded.settings), request)
+    return FetchResult(name=wal.name, key=spool.path(FETCHED, wal.name), size=size)
 
 
 def _prefetch_more(
     args: argparse.Namespace, spool: Spool, request: FetchRequest, wal: WalName
 ) -> None:
-    """Tell the prefetcher where the server is, and start one if there is none."""
+    """Tell the prefetcher where the server is, and start one if there is none.
+
+    Before this call fetches its own segment, so that the next are on their way meanwhile.
+    """
     data_dir = request.data_dir
     if data_dir is None or running_server(data_dir) is None or not recovers(data_dir):
         return

@@ -1,9 +1,12 @@
 """A host that is applied in editions: environment, settings and schedule say which one each is."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.support.provisioning import Project, host_lines
-from tests.support.rig.client import Host
+from tests.support.rig.client import Host, Rig
 
 CONF = "/etc/postgresql/15/main/conf.d/50-pitr.conf"
 CRON = "/etc/cron.d/pitr-base-backup"
@@ -21,9 +24,9 @@ default_attributes:
   postgresql:
     version: 15
     settings:
-      work_mem: {edition}MB
-{settings}
+      work_mem: {edition}MB{settings}
   pitr:
+    package: {{probe: {probe}}}
     repository: {repository}
     environment:
       AWS_REGION: edition-{edition}
@@ -36,6 +39,20 @@ sed -n "s/^work_mem = '\\(.*\\)MB'/\\1/p" {CONF}
 sed -n 's/^0 \\([0-9]*\\) .*/\\1/p' {CRON}
 """
 _PATHS = "/etc/pitr.d /etc/postgresql /etc/cron.d /opt/pitr/jobs /etc/logrotate.d"
+
+
+def role_in(
+    edition: int,
+    *,
+    repository: str = f"file://{REPOSITORY}",
+    probe: bool = True,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Return the role in an edition, with more settings."""
+    more = "".join(f"\n      {name}: {value}" for name, value in settings.items())
+    return ROLE.format(
+        edition=edition, settings=more, repository=repository, probe=str(probe).lower()
+    )
 
 
 class Database:
@@ -55,9 +72,7 @@ class Database:
 
     def edition(self, edition: int, *, repository: str = "", **settings: str) -> None:
         """Write the role in an edition, with more settings."""
-        more = "".join(f"      {name}: {value}\n" for name, value in settings.items())
-        where = repository or f"file://{REPOSITORY}"
-        role = ROLE.format(edition=edition, settings=more.rstrip("\n"), repository=where)
+        role = role_in(edition, repository=repository or f"file://{REPOSITORY}", settings=settings)
         self.project.write("database.yml", role)
 
     def editions(self) -> list[int]:
@@ -93,3 +108,23 @@ class Database:
             "find / -xdev -name '.provision-*' -print; ls /etc/cron.d | grep recover;"
             " ls /var/lib/provision | grep -vxE 'journal.json|lock|paths' || true"
         )
+
+
+@contextmanager
+def database_in_first_edition(rig: Rig, directory: Path) -> Iterator[Database]:
+    """A host of its own on which the first edition is applied."""
+    with rig.part() as part:
+        database = Database(part.start("db1"), directory)
+        database.edition(1)
+        database.project.run("apply", "--yes", "--allow-restart", "db1")
+        yield database
+
+
+@contextmanager
+def read_only(host: Host, place: str) -> Iterator[None]:
+    """Let a directory or file on the host be one that can neither be written nor replaced."""
+    host.sh(f"mount --bind {place} {place} && mount -o remount,bind,ro {place}")
+    try:
+        yield
+    finally:
+        host.sh(f"umount {place}")

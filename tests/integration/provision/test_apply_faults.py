@@ -4,7 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.provision.editions import CONF, CRON, Database
+from tests.integration.provision.editions import (
+    CONF,
+    CRON,
+    Database,
+    database_in_first_edition,
+    read_only,
+)
 from tests.support.rig.client import Rig
 
 STATE = "/var/lib/provision"
@@ -13,10 +19,7 @@ STATE = "/var/lib/provision"
 @pytest.fixture(scope="module")
 def database(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A host in its first edition."""
-    with rig.part() as part:
-        database = Database(part.start("db1"), tmp_path_factory.mktemp("faults"))
-        database.edition(1)
-        database.project.run("apply", "--yes", "--allow-restart", "db1")
+    with database_in_first_edition(rig, tmp_path_factory.mktemp("faults")) as database:
         yield database
 
 
@@ -193,12 +196,9 @@ def test_a_full_disk_changes_nothing(database: Database, place: str) -> None:
 @pytest.mark.parametrize("place", FULL)
 def test_a_read_only_target_changes_nothing(database: Database, place: str) -> None:
     """It is found when the files are put beside their places."""
-    database.host.sh(f"mount --bind {place} {place} && mount -o remount,bind,ro {place}")
     database.edition(2)
-    try:
+    with read_only(database.host, place):
         said = refused(database, code=5)
-    finally:
-        database.host.sh(f"umount {place}")
     assert "db1: failed" in said
     assert "nothing was changed" in said
 
@@ -208,12 +208,9 @@ def test_a_file_that_cannot_be_replaced_takes_everything_back(
     database: Database, place: str
 ) -> None:
     """It is found in the middle of the switch; the schedule's when the server is reloaded."""
-    database.host.sh(f"mount --bind {place} {place} && mount -o remount,bind,ro {place}")
     database.edition(2)
-    try:
+    with read_only(database.host, place):
         said = refused(database, code=5)
-    finally:
-        database.host.sh(f"umount {place}")
     assert "db1: rolled back" in said
     assert f"at {'schedule' if place == CRON else 'switch'}: " in said
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.provision.editions import ENVDIR, Database
+from tests.integration.provision.editions import CONF, ENVDIR, Database, database_in_first_edition
 from tests.support.provisioning import host_lines, wait_for
 from tests.support.rig.client import Rig
 from tests.support.rig.forward import Forwarder
@@ -49,13 +49,10 @@ AFTER_THE_COMMIT = {
 @pytest.fixture(scope="module")
 def database(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A host in its first edition, on which an apply can be stopped."""
-    with rig.part() as part:
-        database = Database(part.start("db1"), tmp_path_factory.mktemp("power"))
+    with database_in_first_edition(rig, tmp_path_factory.mktemp("power")) as database:
         for program in STOPPED_PROGRAMS:
             path = f"/usr/local/sbin/{program}"
             database.host.write(path, STOPPING.format(program=program), mode="755")
-        database.edition(1)
-        database.project.run("apply", "--yes", "--allow-restart", "db1")
         yield database
 
 
@@ -176,15 +173,10 @@ def test_a_second_apply_at_the_same_time_is_refused(database: Database) -> None:
 def test_a_file_that_changes_at_the_last_moment_is_not_overwritten(database: Database) -> None:
     """After the host was looked at for the last time, and before anything is staged."""
     process = stopped_at(database, "flock -w 2 9")
-    database.host.sh(f"echo '# mine' >>{database_conf()}; touch /run/go")
+    database.host.sh(f"echo '# mine' >>{CONF}; touch /run/go")
     said, _ = process.communicate()
     assert process.returncode == 3, said
     assert "a file has changed since the plan was made; nothing was changed" in said
     assert database.editions() == [1, 1, 1]
-    assert database.host.sh(f"tail -n 1 {database_conf()}") == "# mine"
+    assert database.host.sh(f"tail -n 1 {CONF}") == "# mine"
     assert database.leftovers() == ""
-
-
-def database_conf() -> str:
-    """The file of settings that is changed by hand."""
-    return "/etc/postgresql/15/main/conf.d/50-pitr.conf"

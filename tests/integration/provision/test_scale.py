@@ -12,6 +12,7 @@ from socket import inet_aton
 
 import pytest
 
+from tests.integration.provision.editions import CRON, read_only, role_in
 from tests.support.provisioning import Project, host_lines
 from tests.support.rig.client import Host, Rig
 
@@ -19,24 +20,6 @@ PRIMARIES = ("db01", "db02")
 NAMES = (*PRIMARIES, *(f"db{number:02}" for number in range(3, 21)))
 ESTABLISHED = "01"
 PARALLEL = 4
-ROLE = """
-name: many
-run_list:
-  - recipe[pitr::tooling]
-  - recipe[pitr::archiving]
-  - recipe[pitr::base_backup]
-  - recipe[pitr::recovery]
-  - recipe[pitr::logrotate]
-default_attributes:
-  postgresql:
-    version: 15
-    settings: {work_mem: %(edition)sMB}
-  pitr:
-    repository: file:///srv/backup/many
-    package: {probe: false}
-    base_backup:
-      schedule: "0 %(edition)s * * *"
-"""
 
 
 class Fleet:
@@ -45,14 +28,14 @@ class Fleet:
     def __init__(self, rig: Rig, directory: Path) -> None:
         self.hosts = dict(zip(NAMES, rig.start_all(NAMES), strict=True))
         self.project = Project(directory, rig.identity)
-        lines = "".join(host_lines(host, role="many") for host in self.hosts.values())
+        lines = "".join(host_lines(host, role="database") for host in self.hosts.values())
         self.project.write("inventory.yml", f"defaults: {{user: admin}}\nhosts:\n{lines}")
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(configure, self.hosts.values()))
 
     def edition(self, edition: int) -> None:
         """Write the role in an edition."""
-        self.project.write("many.yml", ROLE % {"edition": edition})
+        self.project.write("database.yml", role_in(edition, probe=False))
 
     def editions(self) -> dict[str, str]:
         """The edition of each host that runs; its settings' and its schedule's."""
@@ -108,16 +91,6 @@ def counted_connections(hosts: Iterable[Host]) -> Iterator[list[int]]:
         thread.join()
 
 
-@contextmanager
-def irreplaceable(host: Host, path: str) -> Iterator[None]:
-    """Let the switch of a file fail on a host."""
-    host.sh(f"mount --bind {path} {path}")
-    try:
-        yield
-    finally:
-        host.sh(f"umount {path}")
-
-
 def test_twenty_hosts_from_nothing_in_one_run(fleet: Fleet) -> None:
     """Replicas before primaries, of each one alone first, and no more at a time than was said."""
     fleet.edition(1)
@@ -137,7 +110,7 @@ def test_twenty_hosts_from_nothing_in_one_run(fleet: Fleet) -> None:
 def test_a_canary_that_fails_stops_everything(fleet: Fleet) -> None:
     """It is taken back, and no other host was begun."""
     fleet.edition(2)
-    with irreplaceable(fleet.hosts["db03"], "/etc/cron.d/pitr-base-backup"):
+    with read_only(fleet.hosts["db03"], CRON):
         said = fleet.project.run("apply", "--yes", code=5)
     assert "1 rolled back" in said
     assert "19 not started" in said
@@ -147,7 +120,7 @@ def test_a_canary_that_fails_stops_everything(fleet: Fleet) -> None:
 def test_the_first_failure_is_the_last_host_that_is_begun(fleet: Fleet) -> None:
     """Of the hosts that are done together too: those that run end, those that wait do not begin."""
     fleet.edition(2)
-    with irreplaceable(fleet.hosts["db04"], "/etc/cron.d/pitr-base-backup"):
+    with read_only(fleet.hosts["db04"], CRON):
         said = fleet.project.run("apply", "--yes", "--parallel", "2", code=5)
     editions = fleet.editions()
     assert (editions["db03"], editions["db04"]) == ("2-2", "1-1")
