@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backup_core.postgres.archiving import archive_command, archive_prefix, restore_prefix
 from backup_core.postgres.recovery import restore_command
 from provision.node import Node
-from provision.quoting import Quoted, pg_command, sh, sh_command
+from provision.quoting import Quoted
 
 FIRST_WITH_SIGNAL_FILES = 12
 
@@ -67,42 +68,30 @@ class Layout:
         return (f"{self.prefix}/bin/pitr", name, *arguments, "--envdir", self.envdir)
 
     def archive_command(self) -> Quoted:
-        """What archives a segment; with a spool, one that was pushed ahead costs the shell a test.
-
-        The spool is bound to the directory in which the server runs this, and the markers of a
-        segment are a nanosecond younger and older than the file that was pushed.
-        """
-        push = sh_command(self.command("wal-push", *self._spooling()))
+        """What archives a segment; with a spool, one pushed ahead costs the shell a test."""
+        if self.profile == "pitr":
+            text = archive_command([self.program], spool=self.spool, extra_arguments=self._settings)
+        else:
+            text = archive_command(["envdir", self.envdir, self.program])
         if self.spool is None:
-            return pg_command("exec {push} %p", push=push)
-        return pg_command(
-            "[ {pgdata} -ef . ] && [ {ok}/%f -nt %p ] && [ {at}/%f -ot %p ] || exec {push} %p",
-            **{name: sh(f"{self.spool}/{name}") for name in ("pgdata", "ok", "at")},
-            push=push,
-        )
+            text = f"exec {text}"
+        elif self.profile != "pitr":
+            text = f"{archive_prefix(self.spool)}exec {text}"
+        return Quoted("pg_command", text)
 
     def restore_command(self) -> Quoted:
-        """What fetches a segment; any exit code that was not chosen for the server becomes 200.
-
-        With a spool, what was prefetched since the server's start is moved by the shell.
-        """
+        """What fetches a segment; any exit code that was not chosen for the server becomes 200."""
         if self.profile == "pitr":
-            arguments = ["--envdir", self.envdir, *self._spooling()]
-            text = restore_command([self.program], extra_arguments=arguments)
+            text = restore_command([self.program], spool=self.spool, extra_arguments=self._settings)
         else:
-            text = restore_command(["envdir", self.envdir, self.program])
-        if self.spool is None:
-            return Quoted("pg_command", text)
-        fast = pg_command(
-            "[ {pgdata} -ef . ] && [ {fetched}/%f -nt postmaster.pid ] && "
-            'mv -f {fetched}/%f "%p" && exit 0; ',
-            **{name: sh(f"{self.spool}/{name}") for name in ("pgdata", "fetched")},
-        )
-        return Quoted("pg_command", fast.text + text)
+            before = "" if self.spool is None else restore_prefix(self.spool)
+            text = before + restore_command(["envdir", self.envdir, self.program])
+        return Quoted("pg_command", text)
 
-    def _spooling(self) -> tuple[str, ...]:
-        """Other profiles' commands know the spool from the environment alone."""
-        return ("--spool-dir", self.spool) if self.spool and self.profile == "pitr" else ()
+    @property
+    def _settings(self) -> tuple[str, ...]:
+        """Where our own commands find them; those of other profiles run within envdir."""
+        return ("--envdir", self.envdir)
 
 
 def layout_of(node: Node) -> Layout:

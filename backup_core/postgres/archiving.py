@@ -24,14 +24,17 @@ def archive_command(
     """
     arguments = [*extra_arguments] if spool is None else [*extra_arguments, "--spool-dir", spool]
     push = f"{_words([*program, 'wal-push', *arguments])} %p"
-    if spool is None:
-        return push
+    return push if spool is None else f"{archive_prefix(spool)}exec {push}"
+
+
+def archive_prefix(spool: str) -> str:
+    """What stands before an archive_command that has a spool: end well if the file is marked."""
     tests = (
         f"[ {_words([f'{spool}/pgdata'])} -ef . ]",
         f"[ {_words([f'{spool}/ok/'])}%f -nt %p ]",
         f"[ {_words([f'{spool}/at/'])}%f -ot %p ]",
     )
-    return f"{' && '.join(tests)} || exec {push}"
+    return f"{' && '.join(tests)} || "
 
 
 def restore_prefix(spool: str) -> str:

@@ -33,7 +33,7 @@ class TestArchiving:
         assert command == (
             "[ /var/spool/p/pgdata -ef . ] && [ /var/spool/p/ok/%f -nt %p ]"
             " && [ /var/spool/p/at/%f -ot %p ] || exec /opt/pitr/bin/pitr wal-push"
-            " --spool-dir /var/spool/p --envdir /etc/pitr.d/env %p"
+            " --envdir /etc/pitr.d/env --spool-dir /var/spool/p %p"
         )
 
     @pytest.mark.parametrize("profile", ["wal-e", "wal-g"])
