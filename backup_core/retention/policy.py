@@ -15,7 +15,7 @@ from backup_core.errors import NotFoundError, RefusedError
 from backup_core.repository import layout
 from backup_core.repository.catalog import UnreadableBackup
 from backup_core.repository.sentinel import Backup
-from backup_core.repository.wal_archive import WalRange, ranges, wal_objects
+from backup_core.repository.wal_archive import WalObject, WalRange, ranges
 from backup_core.retention.request import Before, Everything, Garbage, Request, Retain, Target
 from backup_core.retention.rules import (
     Candidates,
@@ -52,8 +52,9 @@ IDLE = timedelta(days=1)
 class Holdings:
     """All that a repository holds: `folders` by backup, `wal` below wal_005/, `marks` of WAL.
 
-    `cluster` is the system identifier of the one to remove from; the others stay untouched.
-    `windows` are those of this cluster, and tell when their last segment was stored.
+    `wal_files` are those among `wal` that are WAL files, parsed. `cluster` is the system
+    identifier of the one to remove from; the others stay untouched. `windows` are those of this
+    cluster, and tell when their last segment was stored.
     """
 
     facts: Facts
@@ -63,6 +64,7 @@ class Holdings:
     unfinished: tuple[str, ...]
     folders: Mapping[str, Sequence[ObjectInfo]]
     wal: Sequence[ObjectInfo]
+    wal_files: Sequence[WalObject]
     marks: Sequence[ObjectInfo]
     now: datetime
     promised: timedelta | None = None
@@ -132,13 +134,30 @@ def plan_retention(request: Request, held: Holdings) -> RetentionPlan:
         verdicts=(*_verdicts(request, kept, held), *leftovers),
         backups=(
             *(_removal(backup.name, held, exists=True) for backup in _in_order(gone)),
+            *(
+                _removal(broken.name, held, exists=True)
+                for broken in held.unreadable
+                if _takes_all(request, held)
+            ),
             *(_removal(item.name, held, exists=False) for item in leftovers if not item.keep),
         ),
         wal=wal,
         marks=tuple(_marks_of(wal, held.marks)),
-        wal_ranges=tuple(ranges(wal_objects(wal), held.facts.segment_size)),
+        wal_ranges=_runs(wal, held),
         segment_size=held.facts.segment_size,
     )
+
+
+def _runs(gone: Sequence[ObjectInfo], held: Holdings) -> tuple[WalRange, ...]:
+    """The whole segments among what goes, for people."""
+    keys = {info.key for info in gone}
+    files = (item for item in held.wal_files if item.key in keys)
+    return tuple(ranges(files, held.facts.segment_size))
+
+
+def _takes_all(request: Request, held: Holdings) -> bool:
+    """Tell whether even that goes of which nobody can say whose it is."""
+    return isinstance(request, Everything) and len(held.facts.wal) == 1
 
 
 def _is_mine(backup: Backup, held: Holdings) -> bool:
@@ -213,7 +232,9 @@ def _leftover(name: str, request: Request, held: Holdings) -> Verdict:
     touched = max((i.modified for i in held.folders.get(name, ()) if i.modified), default=None)
     size = sum(info.size for info in held.folders.get(name, ()))
     wanted = not (isinstance(request, Garbage) and not request.backups)
-    if touched is None or held.now - touched <= IDLE:
+    if _takes_all(request, held):
+        keep, reason = False, _WHY_REMOVED[Everything]
+    elif touched is None or held.now - touched <= IDLE:
         keep, reason = True, "it has no sentinel: it may be being taken"
     elif isinstance(request, Target) or not wanted:
         keep, reason = True, "it has no sentinel"
@@ -236,7 +257,12 @@ def _verdicts(request: Request, kept: Kept, held: Holdings) -> Iterator[Verdict]
         )
     for broken in held.unreadable:
         reason = f"it cannot be read: {broken.reason}"
-        yield Verdict(name=broken.name, keep=True, reason=reason, finish_time=broken.modified)
+        yield Verdict(
+            name=broken.name,
+            keep=not _takes_all(request, held),
+            reason=reason,
+            finish_time=broken.modified,
+        )
 
 
 def _whose(backup: Backup) -> str:

@@ -29,9 +29,10 @@ def read_holdings(
     """
     wal = list(storage.list(layout.WAL))
     catalog = read_catalog(storage)
-    facts = read_facts(storage, backups=catalog.backups, objects=wal_objects(wal))
+    files = list(wal_objects(wal))
+    facts = read_facts(storage, backups=catalog.backups, objects=files)
     cluster = _cluster(facts, cluster)
-    stored = {item.wal.name: item.modified for item in wal_objects(wal)}
+    stored = {item.wal.name: item.modified for item in files}
     return Holdings(
         facts=facts,
         cluster=cluster,
@@ -44,6 +45,7 @@ def read_holdings(
         unfinished=catalog.unfinished,
         folders=_folders(storage),
         wal=wal,
+        wal_files=files,
         marks=list(storage.list(layout.MARKS)),
         now=now,
         promised=promised,

@@ -271,6 +271,8 @@ class TestEverything:
         mark_backup(life.storage, taken[0].name, permanent=True)
         with pytest.raises(RefusedError, match="marked permanent"):
             plan(life, Everything())
+        life.storage.put(layout.sentinel(taken[1].name), [b"{"])
+        life.storage.put(layout.partition("base_0000000100000000000000F0", "x", "zst"), [b"half"])
         apply_retention(life.storage, plan(life, Everything(force=True)))
         assert list(life.storage.list()) == []
 
