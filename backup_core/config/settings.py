@@ -45,11 +45,6 @@ class Settings:
     recovery_freshness: float | None = None
     log_level: str = "info"
     log_format: str = "text"
-    spool_dir: Path | None = None
-    push_ahead_workers: int = 4
-    push_ahead_size: int = 256 << 20
-    prefetch_workers: int = 4
-    prefetch_size: int = 256 << 20
     max_wal_age: float = 900.0
     max_backup_age: float = 108000.0
     max_ready_files: int = 2000
@@ -58,6 +53,11 @@ class Settings:
     may_delete: bool = True
     drill_signing_key_file: Path | None = None
     drill_public_key_file: Path | None = None
+    spool_dir: Path | None = None
+    push_ahead_workers: int = 4
+    push_ahead_size: int = 256 << 20
+    prefetch_workers: int = 4
+    prefetch_size: int = 256 << 20
     s3_endpoint: str | None = None
     s3_region: str | None = None
     s3_path_style: bool | None = None

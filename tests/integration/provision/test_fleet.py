@@ -114,7 +114,11 @@ class Fleet:
         )
         assert number == len(HOSTS)
         path.write_text(text)
-        self.edit("inventory.yml", ("host: db1\n", f"host: {self.hosts['db1'].address}\n"))
+        self.edit(
+            "inventory.yml",
+            ("host: db1\n", f"host: {self.hosts['db1'].address}\n"),
+            ("file:///srv/backup/main", f"s3://{self.store.bucket}/main"),
+        )
         where = f"      AWS_ENDPOINT: http://{endpoint}\n      AWS_S3_FORCE_PATH_STYLE: 'true'\n"
         key = "      AWS_ACCESS_KEY_ID:"
         self.edit(
@@ -126,6 +130,8 @@ class Fleet:
         self.edit(
             "environments/staging.yml",
             ("gs://example-staging-backup/main", "file:///srv/backup/staging"),
+            ('    files:\n      gcs.json: {secret: "file:/run/secrets/gcs.json"}\n', ""),
+            ("    environment:\n      GOOGLE_APPLICATION_CREDENTIALS: /etc/pitr.d/gcs.json\n", ""),
         )
         self.edit("delayed_replica.yml", ("delay: 8h", f"delay: {DELAY}s"))
         self.edit("primary.yml", ('"0 4 * * *"', '"* * * * *"'), ("spread: 30min", "spread: 0s"))
@@ -170,6 +176,7 @@ def prepare(fleet: Fleet) -> None:
     public = reader.sh(home + "gpg --armor --export", user="postgres")
     secret = reader.sh(home + "gpg --armor --export-secret-keys", user="postgres")
     trust = reader.sh(home + "gpg --export-ownertrust", user="postgres")
+    fleet.project.variables["BACKUP_PGP_KEY"] = secret
     for name in ("db1", "db2", "db4", "drill1"):
         keys = secret if name in READERS else public
         fleet.hosts[name].sh(
@@ -213,7 +220,9 @@ def test_cron_takes_a_base_backup(fleet: Fleet) -> None:
     wait_for(fleet.hosts["db1"], done, seconds=180)
     assert any(key.endswith("_backup_stop_sentinel.json") for key in fleet.keys("main/"))
     metric = "/var/lib/prometheus/node-exporter/pitr_job_failed_base_backup.prom"
-    assert fleet.hosts["db1"].sh(f"cat {metric}") == 'pitr_job_failed{job="base-backup"} 0'
+    assert re.fullmatch(
+        r'pitr_job_failed\{.*resource="base-backup".*\} 0', fleet.hosts["db1"].sh(f"cat {metric}")
+    )
     wait_for(fleet.hosts["staging1"], done, seconds=180)
 
 

@@ -149,7 +149,7 @@ def test_our_own_samples_and_manuals_are_clean(folder: str) -> None:
     found = [
         str(finding)
         for path in (ROOT / folder).rglob("*")
-        if path.is_file()
+        if path.is_file() and path.suffix != ".png"
         for finding in find(path.read_text(), str(path))
     ]
     assert found == []
