@@ -1,10 +1,18 @@
-"""What is measured on the host, and the alert rules with the role's thresholds."""
+"""What is measured on the host, and the alert rules and the dashboard with the role's thresholds.
+
+The engine's own command measures, in the environment that archiving has. The server is asked every
+minute, the repository less often: it is listed.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from provision.cron_schedule import parse
 from provision.layout import Layout, layout_of
 from provision.node import Node
+from provision.recipes.alerts import alert_rules
+from provision.recipes.dashboard import dashboard
 from provision.recipes.job import MAIL_TO
 from provision.resources.base import Origin, Resource
 from provision.resources.directory import Directory
@@ -13,62 +21,56 @@ from provision.resources.schedule import CronD
 from provision.templates import render
 
 _ORIGIN = Origin(recipe="monitoring")
-_FIRST_WITH_STATUS_DIRECTORY = 12
+_SERVER_SECONDS, _REPOSITORY_SECONDS = 50, 3600
 
 
 def monitoring(node: Node) -> tuple[Resource, ...]:
-    """The script that writes metrics every minute; alert rules where a place for them is named."""
-    wanted = node.attributes.pitr.monitoring
+    """The directory of metrics and what writes them; rules and dashboard where they are wanted."""
     layout = layout_of(node)
-    path = f"{layout.jobs}/monitor"
-    script = render(
-        "monitor.sh.j2",
-        title=f"Metrics of {node.cluster}",
-        sockets=layout.sockets,
-        port=layout.port,
-        database_user=layout.user,
-        psql=layout.psql,
-        metrics=wanted.textfile_directory,
-        envdir=layout.envdir,
-        ready_files=layout.major >= _FIRST_WITH_STATUS_DIRECTORY,
-    )
     directory = Directory(
-        name=wanted.textfile_directory,
+        name=node.attributes.pitr.monitoring.textfile_directory,
         owner=layout.user,
         group=layout.group,
         mode="0755",
         origin=_ORIGIN,
     )
-    file = File(name=path, content=script, mode="0755", verify=("sh", "-n"), origin=_ORIGIN)
-    return (directory, file, _cron(node, layout, path), *_rules(node))
+    return (directory, *_schedules(node, layout), *_files(node))
 
 
-def _cron(node: Node, layout: Layout, path: str) -> Resource:
+def _schedules(node: Node, layout: Layout) -> Iterator[Resource]:
+    """A drill host starts its own server, at its own times: there is none to be asked."""
+    if {"archiving", "recovery"}.intersection(node.recipes):
+        yield _cron(node, layout, "server", "* * * * *", _SERVER_SECONDS)
+    if node.attributes.pitr.repository:
+        yield _cron(node, layout, "repository", "*/15 * * * *", _REPOSITORY_SECONDS)
+
+
+def _cron(node: Node, layout: Layout, part: str, schedule: str, seconds: int) -> Resource:
+    """One line; it is skipped while the one before still looks, and silent but for trouble."""
+    directory = node.attributes.pitr.monitoring.textfile_directory
+    lock = f"{layout.state_directory}/monitor-{part}.lock"
+    options = ("--only", part, "--textfile", f"{directory}/pitr_{part}.prom")
+    engine = layout.engine("metrics", *options, "--log-level", "error")
     content = render(
         "cron.d.j2",
-        title=f"Metrics of {node.cluster}",
+        title=f"Metrics of {node.cluster}: {part}",
         mailto=MAIL_TO,
-        schedule=parse("* * * * *").text,
+        schedule=parse(schedule).text,
         user=layout.user,
-        command=[path],
+        command=["flock", "-n", lock, "timeout", str(seconds), *engine],
     )
     return CronD(
-        name=f"{layout.profile}-monitor", content=content, phase="schedule", origin=_ORIGIN
+        name=f"{layout.profile}-monitor-{part}", content=content, phase="schedule", origin=_ORIGIN
     )
 
 
-def _rules(node: Node) -> tuple[Resource, ...]:
+def _files(node: Node) -> Iterator[Resource]:
     wanted = node.attributes.pitr.monitoring
-    if wanted.rules_file is None:
-        return ()
-    content = render(
-        "alert-rules.yml.j2",
-        wal_age=wanted.wal_age.seconds,
-        ready_files=wanted.pending_wal,
-        backup_age=wanted.backup_age.seconds,
-        replay_lag=_replay_lag(node),
-    )
-    return (File(name=wanted.rules_file, content=content, origin=_ORIGIN),)
+    if wanted.rules_file is not None:
+        rules = alert_rules(wanted, replay_lag=_replay_lag(node))
+        yield File(name=wanted.rules_file, content=rules, origin=_ORIGIN)
+    if wanted.dashboard_file is not None:
+        yield File(name=wanted.dashboard_file, content=dashboard(wanted), origin=_ORIGIN)
 
 
 def _replay_lag(node: Node) -> int:

@@ -116,7 +116,7 @@ def test_a_repository_that_cannot_be_written_to_is_told(site: Site, cluster: Clu
 
 def test_a_host_that_must_not_delete_leaves_one_object(site: Site, cluster: Cluster) -> None:
     """The same one each time."""
-    env = {"PITR_MAY_DELETE": "false"}
+    env: dict[str, Any] = {"PITR_MAY_DELETE": "false"}
     check(site, cluster, "--no-switch", **env)
     found = check(site, cluster, "--no-switch", **env)
     assert "put, get, conditional put, list work" in found["store"]
