@@ -17,13 +17,13 @@ from tests.support.rig.client import ADMIN, Host, Rig
 
 ROUND_TRIP = 0.05  # seconds
 LOGIN = ADMIN
-DRILLS = 10
+DRILLS = 11
 ENVDIR = "/etc/pitr.d/env"  # a link to a generation, but for the others a directory
 ENVDIR_METADATA = {"owner": "root", "group": "postgres", "mode": "0750"}
 
 ROLE = f"""\
 name: verifier
-description: {DRILLS} restore drills, each with two scripts and a line of cron.
+description: {DRILLS} restore drills, each with a script and a line of cron.
 run_list:
   - recipe[pitr::tooling]
   - recipe[pitr::drill]
@@ -41,6 +41,8 @@ default_attributes:
       AWS_REGION: eu-central-1
       AWS_ENDPOINT_URL: https://store.example.com
     drill:
+      checks:
+        - {{name: catalogue, query: select count(*) > 300 from pg_class}}
       schedules:
 """
 SCHEDULE = """\

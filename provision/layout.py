@@ -48,6 +48,11 @@ class Layout:
         return f"{self.prefix}/jobs"
 
     @property
+    def drill_key(self) -> str:
+        """The key that signs the records of drills."""
+        return f"{self.config_directory}/drill.key"
+
+    @property
     def psql(self) -> str:
         """The client of the server's own version."""
         return f"{self.bin_directory}/psql"

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -25,6 +26,7 @@ from provision.errors import ProvisionError, RefusedError, UsageError, worst
 from provision.inventory import Host
 from provision.operations import backup as backups
 from provision.operations import check as checks
+from provision.operations import drill as drills
 from provision.operations import promote, replay, restore
 from provision.operations.place import Place
 from provision.operations.plan import Plan, carry_out, check_confirmation, patient
@@ -33,6 +35,7 @@ from provision.project import Project, choose, load
 from provision.selection import Selectors
 from provision.transport import AskPassword, Session, Target, run_on
 
+T = TypeVar("T")
 _Decide = Callable[[Session, Place], Plan]
 _HOST = {"host": "the host, as the inventory calls it"}
 
@@ -41,32 +44,9 @@ _HOST = {"host": "the host, as the inventory calls it"}
 def check_hosts(context: Context, host: str = "*") -> None:
     """Is all well: archiving, replicas, backups, holds?"""
     with _errors():
-        project = _project(context)
-        hosts = choose(project, Selectors(hosts=(host,)))
-        places = {_target(context, each): place_in(project, each) for each in hosts}
-        outcomes = run_on(
-            tuple(places),
-            lambda session: checks.check(session, places[session.target]),
-            password=_password(context),
-        )
-        codes = []
-        for outcome in outcomes:
-            name = places[outcome.target].called
-            if outcome.error is not None:
-                print(f"{name}\n  {'unreachable':8} {outcome.error.message}")
-                codes.append(outcome.error.exit_code)
-                continue
-            found = outcome.value or ()
-            codes.append(1 if checks.has_problems(found) else 0)
-            print(name)
-            for each in found:
-                print(f"  {each.level:8} {each.text}")
-        bad = sum(code != 0 for code in codes)
-        print(
-            f"{len(codes)} hosts, {bad} with problems" if bad else f"{len(codes)} hosts, all well"
-        )
-        if bad:
-            raise Exit(code=worst(codes))
+        places = _places(context, host)
+        codes = _on_each(context, places, checks.check, _found)
+        _end(codes, "hosts", f"{sum(map(bool, codes))} with problems", "all well")
 
 
 @task(name="backup", help=_HOST)
@@ -83,6 +63,34 @@ def list_backups(context: Context, host: str) -> None:
         with Session(target, password=_password(context)) as session:
             print(f"{host}: {place.repository}")
             print(backups.backup_list(session, place), end="")
+
+
+@task(name="drill", help={**_HOST, "name": "the drill, as the roles call it (all of the host's)"})
+def drill_host(context: Context, host: str, name: str = "") -> None:
+    """Prove now that a backup can be restored."""
+    _run(
+        context,
+        host,
+        lambda session, place: drills.plan_drill(place, see(session, place), name),
+    )
+
+
+@task(name="drill-all", help={"host": "hosts by name, also with * and ? (all)"})
+def drill_all(context: Context, host: str = "*") -> None:
+    """Run all drills of the fleet, each now."""
+    with _errors():
+        every = _places(context, host)
+        places = {
+            patient(target, drills.SECONDS): place
+            for target, place in every.items()
+            if place.drills
+        }
+        if not places:
+            raise UsageError(
+                "no host drills", hint="One needs recipe[pitr::drill], with schedules."
+            )
+        codes = _on_each(context, places, drills.run_all, _drilled)
+        _end(codes, "drills", f"{sum(map(bool, codes))} failed", "all proved")
 
 
 @task(
@@ -160,6 +168,53 @@ def promote_delayed(context: Context, host: str, until: str = "") -> None:
         host,
         lambda session, place: promote.plan_promote(place, see(session, place), engineer(), moment),
     )
+
+
+def _places(context: Context, host: str) -> dict[Target, Place]:
+    project = _project(context)
+    hosts = choose(project, Selectors(hosts=(host,)))
+    return {_target(context, each): place_in(project, each) for each in hosts}
+
+
+def _on_each(
+    context: Context,
+    places: Mapping[Target, Place],
+    work: Callable[[Session, Place], T],
+    show: Callable[[T], Iterable[int]],
+) -> list[int]:
+    """Do something on several hosts; `show` prints what came of it and returns exit codes."""
+    outcomes = run_on(
+        tuple(places),
+        lambda session: work(session, places[session.target]),
+        password=_password(context),
+    )
+    codes: list[int] = []
+    for outcome in outcomes:
+        print(places[outcome.target].called)
+        if outcome.error is not None:
+            print(f"  {'unreachable':11} {outcome.error.message}")
+            codes.append(outcome.error.exit_code)
+        elif outcome.value is not None:
+            codes += show(outcome.value)
+    return codes
+
+
+def _found(findings: Sequence[checks.Finding]) -> list[int]:
+    for each in findings:
+        print(f"  {each.level:8} {each.text}")
+    return [int(checks.has_problems(findings))]
+
+
+def _drilled(results: Sequence[drills.DrillResult]) -> list[int]:
+    for each in results:
+        print(f"  {'proved' if each.proved else 'FAILED':11} {each.drill}: {each.text}")
+    return [int(not each.proved) for each in results]
+
+
+def _end(codes: Sequence[int], what: str, bad: str, good: str) -> None:
+    print(f"{len(codes)} {what}, {bad if any(codes) else good}")
+    if any(codes):
+        raise Exit(code=worst(codes))
 
 
 def _run(context: Context, name: str, decide: _Decide) -> None:
@@ -243,6 +298,8 @@ namespace = Collection(
     check_hosts,
     take_backup,
     list_backups,
+    drill_host,
+    drill_all,
     restore_host,
     pause_replay,
     resume_replay,

@@ -49,6 +49,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Quoted]] = {
     "systemd_command": quoting.systemd_command,
     "systemd_value": quoting.systemd_value,
     "systemd_word": quoting.systemd_word,
+    "toml_text": quoting.toml_text,
     "yaml_text": quoting.yaml_text,
 }
 # The functions that quote any text piece by piece, so that a secret may stand in it.

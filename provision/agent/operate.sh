@@ -134,20 +134,20 @@ release() { # FILE DIGEST
     try sync "$STATE"
 }
 
-# --- base backups ---
+# --- jobs ---
 
-# job USER SCRIPT LOG : run a job as its schedule does; what it adds to its log is shown.
+# job WHAT USER SCRIPT LOG : run a job as its schedule does; what it adds to its log is shown.
 job() {
-    before=$(stat -c %s "$3" 2>/dev/null || echo 0)
-    runuser -u "$1" -- "$2" >/dev/null 2>&1 </dev/null
+    before=$(stat -c %s "$4" 2>/dev/null || echo 0)
+    runuser -u "$2" -- "$3" >/dev/null 2>&1 </dev/null
     status=$?
-    tail -c "+$((before + 1))" "$3" 2>/dev/null | tail -n 40 | while IFS= read -r line; do
+    tail -c "+$((before + 1))" "$4" 2>/dev/null | tail -n 40 | while IFS= read -r line; do
         note "$line"
     done
     case $status in
         0) ;;
-        75) fail "a base backup runs already" ;;
-        *) fail "the base backup failed with exit code $status; its log is $3" ;;
+        75) fail "$1 runs already" ;;
+        *) fail "$1 failed with exit code $status; its log is $4" ;;
     esac
 }
 

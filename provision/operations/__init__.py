@@ -9,6 +9,7 @@ when it is the wrong host or the wrong moment. One executor sends a plan's scrip
     plan       what would be done; carrying it out
     check      is everything as it should be
     backup     a base backup now; the list of them
+    drill      a restore drill now
     restore    another data directory, from the repository
     replay     pausing and resuming
     promote    a delayed replica becomes a primary, at a chosen position

@@ -37,7 +37,7 @@ def plan_backup(place: Place, sight: Sight) -> Plan:
         title="base backup",
         facts=(("repository", place.repository), ("log", log)),
         steps=(f"run {script} as {layout.user}",),
-        calls=(call("job", layout.user, script, log),),
+        calls=(call("job", "a base backup", layout.user, script, log),),
         seconds=seconds,
     )
 

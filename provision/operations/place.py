@@ -44,6 +44,13 @@ class Place:
         return self._has("base_backup") and self.node.attributes.pitr.base_backup.enabled
 
     @property
+    def drills(self) -> bool:
+        """Whether restores are drilled here."""
+        drill = self.node.attributes.pitr.drill
+        has_any = any(schedule.enabled for schedule in drill.schedules)
+        return self._has("drill") and drill.enabled and has_any
+
+    @property
     def gate(self) -> str:
         """Of which servers base backups are taken: "t" in recovery, "f" not, "" any."""
         return GATES[self.node.attributes.pitr.base_backup.run_on]

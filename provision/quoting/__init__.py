@@ -14,6 +14,7 @@ from provision.quoting.files import (
     logrotate_path,
     logrotate_word,
     metric_label,
+    toml_text,
     yaml_text,
 )
 from provision.quoting.postgresql import (
@@ -69,5 +70,6 @@ __all__ = [
     "systemd_command",
     "systemd_value",
     "systemd_word",
+    "toml_text",
     "yaml_text",
 ]

@@ -22,6 +22,7 @@ Place = Literal[
     "sh",
     "sql",
     "systemd",
+    "toml",
     "yaml",
 ]
 

@@ -1,4 +1,4 @@
-"""Places with a format of their own: an envdir, logrotate, YAML, metrics, a comment."""
+"""Places with a format of their own: an envdir, logrotate, YAML, TOML, metrics, a comment."""
 
 from __future__ import annotations
 
@@ -71,6 +71,13 @@ def yaml_text(text: str) -> Quoted:
 def escape_yaml(text: str) -> str:
     """Return a string of YAML; JSON's are, as long as they are ASCII."""
     return json.dumps(encodable(text, "YAML"))
+
+
+def toml_text(text: str) -> Quoted:
+    """A basic string of TOML; JSON's are, but for DEL, which TOML wants escaped."""
+    return Quoted(
+        "toml", json.dumps(encodable(text, "TOML"), ensure_ascii=False).replace("\x7f", "\\u007F")
+    )
 
 
 def metric_label(text: str) -> Quoted:

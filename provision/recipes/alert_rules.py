@@ -14,6 +14,7 @@ from provision.node import Node
 from provision.quoting import metric_label
 
 _SILENT = 600
+_UNSEEN = 7200  # seconds without a look at the repository
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +28,14 @@ class Rule:
     summary: str
 
 
+def label_values(node: Node) -> dict[str, str]:
+    """The labels of a host's metrics."""
+    return {"cluster": node.cluster, "host": node.name}
+
+
 def labels(node: Node, **more: str) -> str:
     """The labels of a host's metrics, as they stand between braces."""
-    found = {"cluster": node.cluster, "host": node.name, **more}
+    found = label_values(node) | more
     return ",".join(f"{name}={metric_label(value).text}" for name, value in found.items())
 
 
@@ -50,6 +56,8 @@ def _rules(node: Node) -> Iterator[Rule]:
         yield _base_backup(node)
     if "recovery" in node.recipes and node.attributes.pitr.recovery.mode != "none":
         yield _replay(node)
+    if node.attributes.pitr.repository:
+        yield from _repository(node)
 
 
 def _silence(node: Node) -> Rule:
@@ -152,6 +160,49 @@ def _replay(node: Node) -> Rule:
         minutes=15,
         severity="ticket",
         summary=f"replay on {node.name} is more than {seconds} seconds behind",
+    )
+
+
+def _repository(node: Node) -> Iterator[Rule]:
+    """What the repository says of itself, wherever it is looked at from."""
+    stamp = _metric(node, "repository_timestamp_seconds")
+    unusable = f"{_metric(node, 'backups_unreadable')} + {_metric(node, 'backups_unusable')}"
+    limits = node.attributes.pitr.monitoring
+    yield Rule(
+        name="PitrRepositoryDoesNotAnswer",
+        expression=f"{_metric(node, 'repository_answers')} == 0 or time() - {stamp} > {_UNSEEN}",
+        minutes=30,
+        severity="page",
+        summary=f"the repository does not answer {node.name}",
+    )
+    yield Rule(
+        name="PitrNothingCanBeRecovered",
+        expression=f"{_metric(node, 'recovery_windows')} == 0",
+        minutes=30,
+        severity="page",
+        summary=f"no moment of {node.cluster} can be recovered",
+    )
+    yield Rule(
+        name="PitrBackupIsUnusable",
+        expression=f"{unusable} > 0 or {_metric(node, 'backup_corrupt_pages')} > 0",
+        minutes=60,
+        severity="ticket",
+        summary=f"a backup of {node.cluster} cannot be read, lacks WAL, or has corrupt pages",
+    )
+    yield Rule(
+        name="PitrDrillFailed",
+        expression=f"{_metric(node, 'drill_success')} == 0",
+        minutes=5,
+        severity="ticket",
+        summary=f"the last restore drill of {node.cluster} failed",
+    )
+    yield Rule(
+        name="PitrDrillIsMissing",
+        expression=f"time() - {_metric(node, 'drill_proved_timestamp_seconds')} > "
+        f"{limits.drill_age.seconds}",
+        minutes=60,
+        severity="ticket",
+        summary=f"no restore of {node.cluster} was proved for {limits.drill_age}, or ever",
     )
 
 

@@ -26,7 +26,7 @@ _KEY_VARIABLES = {
 
 
 def environment_of(node: Node, layout: Layout) -> Iterator[tuple[str, Content]]:
-    """The variables that say where the repository is, how to encrypt, and how to reach the server.
+    """The variables that say where the repository is, how to encrypt, reach the server, and judge.
 
     Raises InputError for an encryption scheme whose keys are missing.
     """
@@ -38,6 +38,7 @@ def environment_of(node: Node, layout: Layout) -> Iterator[tuple[str, Content]]:
     yield "PGPORT", Content.of(str(layout.port))
     yield "PGUSER", Content.of(node.attributes.postgresql.user)
     yield "PGDATABASE", Content.of("postgres")
+    yield from _limits(node, layout)
 
 
 def _repository(node: Node, layout: Layout) -> Iterator[tuple[str, Content]]:
@@ -71,6 +72,25 @@ def _encryption(node: Node) -> Iterator[tuple[str, Content]]:
 def one_line(key: str) -> str:
     """Write a key in ASCII armour on one line, as the engine and WAL-G read it from a variable."""
     return key.strip().replace("\r\n", "\n").replace("\n", r"\n")
+
+
+def _limits(node: Node, layout: Layout) -> Iterator[tuple[str, Content]]:
+    """What `pitr check` judges by: the limits that the alerts are made of."""
+    pitr = node.attributes.pitr
+    wanted = pitr.monitoring
+    yield "PITR_MAX_WAL_AGE", Content.of(f"{wanted.wal_age.seconds}s")
+    yield "PITR_MAX_BACKUP_AGE", Content.of(f"{wanted.backup_age.seconds}s")
+    yield "PITR_MAX_READY_FILES", Content.of(str(wanted.pending_wal))
+    yield "PITR_MAX_DRILL_AGE", Content.of(f"{wanted.drill_age.seconds}s")
+    deletes = {"retention": pitr.retention.enabled, "base_backup": pitr.base_backup.enabled}
+    if not any(name in node.recipes and enabled for name, enabled in deletes.items()):
+        yield "PITR_MAY_DELETE", Content.of("false")
+    if pitr.retention.window is not None:
+        yield "PITR_RECOVERY_WINDOW", Content.of(f"{pitr.retention.window.seconds}s")
+    if "archiving" in node.recipes or "recovery" in node.recipes:
+        yield "PITR_PGDATA", Content.of(layout.data_directory)
+    if "drill" in node.recipes and pitr.drill.signing_key is not None:
+        yield "PITR_DRILL_SIGNING_KEY_FILE", Content.of(layout.drill_key)
 
 
 def _require(node: Node, name: str, value: object) -> None:

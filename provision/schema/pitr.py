@@ -129,6 +129,11 @@ class Monitoring:
         default=None,
         doc="Where alert rules for Prometheus are written; null for not at all.",
     )
+    dashboard_file: str | None = attribute(
+        PATH,
+        default=None,
+        doc="Where a dashboard for Grafana is written; null for not at all.",
+    )
     wal_age: Duration = attribute(
         duration("1s"),
         default=Duration(seconds=900),
@@ -143,6 +148,11 @@ class Monitoring:
         duration("1min"),
         default=Duration(seconds=108000),
         doc="How old the last base backup may be.",
+    )
+    drill_age: Duration = attribute(
+        duration("1h"),
+        default=Duration(seconds=172800),
+        doc="How long ago a drill may last have proved a restore.",
     )
     replay_lag: Duration = attribute(
         duration("1s"),

@@ -18,6 +18,7 @@ from provision.kinds import (
     TEXT,
     Kind,
     duration,
+    integer,
     one_of,
     text,
 )
@@ -51,6 +52,12 @@ _TIME = text(
 )
 _LSN = text("WAL location", r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}", hint='Write "0/3000000".')
 _XID = text("transaction id", r"[0-9]{1,20}", hint='Write it in quotes, "1234".')
+_UNTIL = text(
+    "how far a drill replays",
+    r"start|end|\+[1-9][0-9]{0,5}(s|min|h|d)",
+    hint="Write start, end, or a span after the backup: +1d.",
+)
+_DRILL_NAME = text("name of a drill", r"[a-z0-9][a-z0-9_.-]{0,40}")
 _NAME = text("name", r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -119,7 +126,7 @@ class Recovery:
 class DrillSchedule:
     """A restore that runs by the clock."""
 
-    name: str = attribute(_NAME, default="", doc="What the drill is called.", required=True)
+    name: str = attribute(_DRILL_NAME, default="", doc="What the drill is called.", required=True)
     enabled: bool = attribute(BOOLEAN, default=True, doc="Whether it runs.")
     schedule: CronSchedule = attribute(
         SCHEDULE,
@@ -130,7 +137,14 @@ class DrillSchedule:
     backup: DrillBackup = attribute(
         _DRILL_BACKUP,
         default="latest",
-        doc="latest proves the newest base backup; oldest proves all the WAL since the oldest.",
+        doc="latest proves that backups restore; oldest that the WAL after it has no hole.",
+    )
+    until: str | None = attribute(
+        _UNTIL,
+        default=None,
+        derived="backup",
+        doc="How far it replays: start, past its own start, for the latest; +1d for the oldest; "
+        "or end, what is archived.",
     )
 
 
@@ -152,6 +166,16 @@ class Check:
         default="t",
         doc="What it returns where all is well, as psql shows it.",
     )
+    at_least: int | None = attribute(
+        integer(0, 2**62),
+        default=None,
+        doc="Instead: it returns a number, and not less.",
+    )
+    max_age: Duration | None = attribute(
+        duration("1s"),
+        default=None,
+        doc="Instead: it returns a time, and not an older one, seen from the moment recovered to.",
+    )
     timeout: Duration = attribute(
         duration("1s", "1d"),
         default=Duration(seconds=300),
@@ -172,7 +196,11 @@ class Drill:
         PATH,
         default=None,
         derived="state_directory",
-        doc="Where is restored to; what is in it is deleted.",
+        doc="Where is restored to, with room for the whole cluster.",
     )
-    port: int = attribute(PORT, default=54329, doc="The restored server's port.")
+    signing_key: SecretRef | None = attribute(
+        SECRET,
+        default=None,
+        doc="The Ed25519 key in PEM that signs the records.",
+    )
     checks: tuple[Check, ...] = records(Check, doc="What is asked of the restored server.")

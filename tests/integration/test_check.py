@@ -162,12 +162,12 @@ def test_metrics_are_written_for_the_textfile_collector(site: Site, cluster: Clu
     path = site.base / "pitr.prom"
     site.run("metrics", "--textfile", path, env=cluster.environ)
     written = path.read_text()
-    assert "pitr_server_up 1.0\n" in written
+    assert "pitr_server_answers 1.0\n" in written
     assert "pitr_backups 1.0\n" in written
     site.run("metrics", "--only", "server", "--textfile", path, env=cluster.environ)
     assert "pitr_backups" not in path.read_text()
     down = site.run("metrics", "--only", "server", env={"PGHOST": str(site.base)})
-    assert "pitr_server_up 0.0\n" in down.stdout
+    assert "pitr_server_answers 0.0\n" in down.stdout
 
 
 def test_metrics_are_served_on_loopback(site: Site, cluster: Cluster) -> None:

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.environment import clean_environ
+from tests.support.environment import clean_environ, pitr_program
 from tests.support.fixtures import MakeCluster
 from tests.support.postgres import find_binaries
 from tests.unit.provision.recipes.hosts import catalog, text
 
-SAMPLE = re.compile(r'pitr_([a-z_]+)\{cluster="db-01",host="db-01"(?:,resource="[a-z-]+")?\} (\S+)')
+SAMPLE = re.compile(
+    r'pitr_([a-z_]+)\{cluster="db-01",host="db-01"(?:,(?:resource|place)="[a-z_-]+")?\} (\S+)'
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Scripts:
         attributes = "\n".join(
             [
                 f"prefix: {self.directory / 'opt'}",
+                f"config_directory: {self.directory}",
                 f"log_directory: {self.directory}",
                 f"state_directory: {self.directory}",
                 f"monitoring: {{textfile_directory: {self.directory}}}",
@@ -54,7 +57,8 @@ class Scripts:
         """Everything that node_exporter would read; raises where a line is none of its format."""
         found = {}
         for path in self.directory.glob("*.prom"):
-            for line in path.read_text().splitlines():
+            lines = path.read_text().splitlines()
+            for line in (each for each in lines if not each.startswith("#")):
                 sample = SAMPLE.fullmatch(line)
                 assert sample is not None, line
                 found[sample[1]] = float(sample[2])
@@ -65,10 +69,14 @@ class Scripts:
 def scripts(make_cluster: MakeCluster, tmp_path: Path) -> Scripts:
     """A running server and a directory."""
     directory = tmp_path / "written"
-    directory.mkdir()
-    return Scripts(
-        directory, make_cluster(settings={"archive_mode": "on", "archive_command": "false"})
-    )
+    (directory / "opt/bin").mkdir(parents=True)
+    (directory / "opt/bin/pitr").symlink_to(pitr_program())
+    cluster = make_cluster(settings={"archive_mode": "on", "archive_command": "false"})
+    (directory / "env.d/1").mkdir(parents=True)
+    (directory / "env").symlink_to("env.d/1")
+    for name, value in (cluster.environ | {"PITR_REPOSITORY": str(tmp_path)}).items():
+        (directory / "env" / name).write_text(value)
+    return Scripts(directory, cluster)
 
 
 @pytest.mark.postgres(12, 15, 18)
@@ -85,10 +93,13 @@ def test_a_server_is_measured(scripts: Scripts) -> None:
     assert set(metrics) == {
         "server_answers",
         "archiving",
+        "free_bytes",
+        "wal_archived_total",
         "wal_last_archived_timestamp_seconds",
         "wal_last_failed_timestamp_seconds",
         "wal_failed_total",
         "wal_ready_files",
+        "wal_ready_oldest_timestamp_seconds",
         "in_recovery",
         "replay_lag_seconds",
         "environment_generation",
@@ -103,6 +114,7 @@ def test_a_server_that_is_down_is_a_metric(scripts: Scripts) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert set(scripts.metrics()) == {
         "server_answers",
+        "free_bytes",
         "environment_generation",
         "monitor_timestamp_seconds",
     }

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,10 @@ SECONDS = 30
 
 
 class Fleet:
-    """A primary, an archive replica and a delayed replica, with the project that describes them."""
+    """Hosts with these roles by name, and the project that describes them."""
 
-    def __init__(self, rig: Rig, directory: Path) -> None:
+    def __init__(self, rig: Rig, directory: Path, roles: Mapping[str, str]) -> None:
+        self.roles = roles
         self.directory = directory / "project"
         self.repository = directory / "repository"
         self.repository.mkdir()
@@ -31,7 +32,7 @@ class Fleet:
         shutil.copytree(ROOT / "roles", self.directory / "roles")
         shutil.copy(ROOT / "fabfile.py", self.directory)
         share = Share(source=str(self.repository), target="/srv/backup/pitr", writable=True)
-        self.hosts = dict(zip(ROLES, rig.start_all(ROLES, shares=[share]), strict=True))
+        self.hosts = dict(zip(roles, rig.start_all(roles, shares=[share]), strict=True))
         self._identity = str(rig.identity)
         self.describe({})
 
@@ -41,7 +42,7 @@ class Fleet:
         for name, host in self.hosts.items():
             key = host_keys.get(name, host.host_keys[0])
             lines += [f"  {name}:", f'    address: "{host.address}"', f"    host_key: {key}"]
-            lines += ["    cluster: main", f'    run_list: ["role[{ROLES[name]}]"]']
+            lines += ["    cluster: main", f'    run_list: ["role[{self.roles[name]}]"]']
         (self.directory / "roles/inventory.yml").write_text("\n".join([*lines, ""]))
 
     def run(self, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
@@ -95,7 +96,7 @@ class Fleet:
 def fleet(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """The sample roles, applied; a base backup; both replicas restored and started by tasks."""
     with rig.part() as part:
-        fleet = Fleet(part, tmp_path_factory.mktemp("fleet"))
+        fleet = Fleet(part, tmp_path_factory.mktemp("fleet"), ROLES)
         fleet.hosts["db1"].postgres()
         for name in ("db3", "db4"):
             fleet.hosts[name].sh(f"pg_createcluster 15 main && rm -rf {DATA}")
@@ -115,6 +116,8 @@ def test_the_list_of_tasks_is_the_runbook(fleet: Fleet) -> None:
         "backup",
         "backup-list",
         "check",
+        "drill",
+        "drill-all",
         "pause-replay",
         "promote-delayed",
         "restore",

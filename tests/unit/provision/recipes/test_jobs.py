@@ -116,23 +116,19 @@ drill:
 """
     )
 
-    def test_each_schedule_has_its_script(self) -> None:
-        """The newest backup by name, the oldest by the list."""
+    def test_each_schedule_runs_the_engines_drill(self) -> None:
+        """The newest backup, and the oldest with a day of WAL, which is the engine's default."""
         found = catalog("drill", pitr=self.PITR)
-        assert "name=LATEST" in text(found, "/opt/pitr/jobs/restore-fresh")
-        assert "backup-list --json" in text(found, "/opt/pitr/jobs/restore-chain")
+        fresh = text(found, "/opt/pitr/jobs/drill-fresh")
+        assert "pitr drill run /var/lib/pitr/drill --name fresh --backup latest " in fresh
+        assert "--backup oldest " in text(found, "/opt/pitr/jobs/drill-chain")
         assert "30 11 * * * postgres" in text(found, "/etc/cron.d/pitr-drill-fresh")
 
-    def test_it_cannot_archive_and_nobody_can_reach_it(self) -> None:
-        """What is restored is production's data."""
-        script = text(catalog("drill", pitr=self.PITR), "/opt/pitr/jobs/restore-fresh")
-        assert "archive_mode = 'off'\n" in script
-        assert "listen_addresses = ''\n" in script
-
     def test_checks_are_asked_as_they_are_written(self) -> None:
-        """Quoted for the shell."""
-        script = text(catalog("drill", pitr=self.PITR), "/opt/pitr/jobs/restore-fresh")
-        assert "ask shop 'select count(*) > 0 from t where a = '\\''x'\\''' 300" in script
+        """In the file that the engine reads."""
+        found = text(catalog("drill", pitr=self.PITR), "/etc/pitr.d/drill-checks.toml")
+        assert "query = \"select count(*) > 0 from t where a = 'x'\"\n" in found
+        assert 'database = "shop"\n' in found
 
 
 class TestMonitoring:
@@ -150,7 +146,8 @@ class TestMonitoring:
         """`job` is Prometheus' own label, which ours must not be."""
         found = catalog("base_backup", "monitoring")
         labels = 'cluster="db-01",host="db-01"'
-        assert f"labels='{labels}'\n" in text(found, "/opt/pitr/jobs/monitor")
+        written = "--label 'cluster=db-01' --label 'host=db-01' "
+        assert written in text(found, "/opt/pitr/jobs/monitor")
         job = text(found, "/opt/pitr/jobs/base-backup")
         assert f"labels='{labels},resource=\"base-backup\"'\n" in job
 
@@ -161,11 +158,14 @@ class TestMonitoring:
 
     def test_only_what_a_host_does_is_watched(self) -> None:
         """A drill host has no server of its own, and a primary does not replay."""
-        assert set(self.rules("drill", pitr=REPOSITORY)) == {
+        assert set(self.rules("drill")) == {
             "PitrMonitoringIsSilent",
             "PitrJobFailed",
             "PitrJobIsLate",
         }
+        assert {"PitrDrillIsMissing", "PitrNothingCanBeRecovered"} < set(
+            self.rules("drill", pitr=REPOSITORY)
+        )
         primary = self.rules("archiving", "base_backup", "recovery")
         assert {"PitrArchivingIsLate", "PitrBaseBackupIsLate"} <= set(primary)
         assert "PitrReplayIsLate" not in primary
