@@ -67,6 +67,7 @@ def _moved(sample: dict[str, Any], places: Mapping[str, Place], name: str) -> di
     sample["hosts"] = {host: sample["hosts"][host] for host in places}
     for host, place in places.items():
         sample["hosts"][host] |= {"address": place.address, "host_key": place.host_key}
+    sample["hosts"]["drill1"].pop("override_attributes", None)  # it restores from the same store
     primary = {"host": places["db1"].address, "sslmode": "prefer"}  # with Debian's own certificate
     sample["hosts"]["db2"]["default_attributes"]["pitr"]["recovery"]["primary"] = primary
     return sample
