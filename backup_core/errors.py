@@ -14,8 +14,9 @@
     ├── StorageError                7  the repository cannot be reached or refuses
     │   └── AlreadyExistsError      7  conditional creation lost: the object is there
     ├── ServerError                 8  the PostgreSQL server cannot be reached or refuses
-    └── EncryptionError             9  an object cannot be encrypted or decrypted as configured
-        └── MissingKeyError         9  the key that it needs is not among those at hand
+    ├── EncryptionError             9  an object cannot be encrypted or decrypted as configured
+    │   └── MissingKeyError         9  the key that it needs is not among those at hand
+    └── DrillError                20-29  a restore drill failed; the number is that of its phase
 
 The number is the exit code of every command but wal-fetch (see docs/exit-codes.md).
 Messages follow PostgreSQL's style: lower case, no full stop; the hint is a sentence.
@@ -109,3 +110,16 @@ class EncryptionError(PitrError):
 
 class MissingKeyError(EncryptionError):
     """An object cannot be decrypted, because the key that it needs is not at hand."""
+
+
+class DrillError(PitrError):
+    """A restore drill failed, in the phase named."""
+
+    exit_code = 20
+
+    def __init__(
+        self, message: str, *, phase: str, exit_code: int, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.phase = phase
+        self.exit_code = exit_code

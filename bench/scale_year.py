@@ -17,10 +17,10 @@ from tempfile import TemporaryDirectory
 from backup_core.archive.fetch import FetchRequest, fetch_wal
 from backup_core.repository import layout
 from backup_core.repository.identity import claim_repository
-from backup_core.repository.wal_archive import find_wal, list_wal
-from backup_core.restore.plan import WalSpan, missing_wal
+from backup_core.repository.wal_archive import WalRange, find_wal, list_wal
 from backup_core.restore.preflight import read_archive
 from backup_core.storage.base import Storage
+from backup_core.verify.continuity import missing_wal
 from backup_core.verify.wal import timelines
 from bench.scaling import LATENCY, MIB, PAGE, YEAR_WAL
 from tests.support.s3_stub import S3Stub, Segments, s3_stub
@@ -83,8 +83,8 @@ def _preflight(storage: Storage, segments: Segments) -> None:
     """What backup-fetch asks of the WAL without a target."""
     first = segments.count - DAY + 1
     archive = read_archive(storage)
-    last = archive.highest(SEGMENT_SIZE)(1, first)
-    span = WalSpan(timeline=1, first=first, last=last)
+    last = archive.runs_from(SEGMENT_SIZE)(1, first)[-1].last
+    span = WalRange(timeline=1, first=first, last=last)
     assert last == segments.count
     assert not missing_wal([span], archive.numbers(SEGMENT_SIZE))
 

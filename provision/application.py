@@ -34,7 +34,7 @@ from provision.resources.base import Entry, Phase, Resource
 from provision.resources.envdir import Envdir
 from provision.resources.file import File
 from provision.resources.schedule import CRON_DIRECTORY, Timer
-from provision.resources.server import Block, PgSettings
+from provision.resources.server import PgSettings, block_path
 from provision.state import ABSENT, HostState, Journal, JournalEntry
 
 Ending = Literal["applied", "refused", "failed", "rolled_back", "lost"]
@@ -103,6 +103,7 @@ def apply_script(plan: HostPlan, application: Application) -> bytes:
         *("at tooling", *_tooling(plan.pending)),
         *("at stage", *_recovery(), *_stage(entries, application)),
         *(_stage_file(entry, application.resolve) for entry in journal),
+        "hand_over",
         *("at verify", *_verify(plan.pending)),
         *("at probe", *_probe(plan.pending)),
         *_server_way_back(plan, application),
@@ -190,7 +191,7 @@ def _stage(entries: _Entries, application: Application) -> Iterator[str]:
         elif entry.kind == "link":
             yield call("stage_link", entry.path, entry.target)
         elif entry.kind == "file" and entry.content is not None:
-            verb = "place" if isinstance(change.resource, Envdir) else "stage"
+            verb = "place" if _in_place(change, entry, application.state) else "stage"
             yield _stage_file(entry, application.resolve, verb=verb)
 
 
@@ -224,7 +225,7 @@ def _way_back(entries: _Entries, state: HostState) -> Iterator[str]:
     for change, entry in entries:
         if _metadata_only(entry):
             yield call("will_set_metadata", entry.path)
-        elif _switched(change, entry) and not _goes_if_empty(entry, state):
+        elif _switched(change, entry, state) and not _goes_if_empty(entry, state):
             yield call("will_replace", entry.path)
 
 
@@ -241,7 +242,7 @@ def _switch(
             yield call("remove", entry.path)
         elif _metadata_only(entry):
             yield call("metadata", entry.path, entry.owner, entry.group, entry.mode)
-        elif _switched(change, entry):
+        elif _switched(change, entry, state):
             yield call("switch", entry.path)
 
 
@@ -250,11 +251,23 @@ def _metadata_only(entry: Entry) -> bool:
     return entry.kind == "file" and entry.content is None
 
 
-def _switched(change: Change, entry: Entry) -> bool:
-    """Whether it waits beside its place; directories and generations are made where they stay."""
-    if entry.kind == "directory":
+def _switched(change: Change, entry: Entry, state: HostState) -> bool:
+    """Whether it waits beside its place."""
+    return entry.kind != "directory" and not _in_place(change, entry, state)
+
+
+def _in_place(change: Change, entry: Entry, state: HostState) -> bool:
+    """Whether a file is written where it stays before anything is switched, and then swept or kept.
+
+    That goes for a generation, and for a new file of the environment such as a key: nothing reads
+    it yet but the probe.
+    """
+    if entry.kind != "file":
         return False
-    return entry.kind != "file" or not isinstance(change.resource, Envdir)
+    if isinstance(change.resource, Envdir):
+        return True
+    new = state.paths.get(entry.path, ABSENT).kind == "absent"
+    return new and isinstance(change.resource, File) and change.resource.phase == "environment"
 
 
 def _concerns_server(plan: HostPlan, application: Application) -> bool:
@@ -326,7 +339,7 @@ def journal_after(plan: HostPlan, application: Application) -> Journal:
 
 
 def _entries_of(resource: Resource, change: Change | None, state: HostState) -> tuple[Entry, ...]:
-    if change is not None and change.entries and isinstance(resource, Envdir | Block):
+    if change is not None and change.entries and isinstance(resource, Envdir):
         return change.entries
     if isinstance(resource, Envdir):
         number = int(state.paths[resource.name].target.rpartition("/")[2])
@@ -338,7 +351,7 @@ def _kept(plan: HostPlan, state: HostState) -> Iterator[JournalEntry]:
     """Entries of the journal before that stay ours although no role speaks of them."""
     for entry in state.journal.resources if state.journal is not None else ():
         objects = tuple(each for each in entry.objects if each.path in plan.orphans)
-        if objects:
+        if objects or block_path(entry.id) in plan.orphans:
             yield JournalEntry(id=entry.id, objects=objects)
 
 

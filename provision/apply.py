@@ -73,7 +73,8 @@ class HostResult:
 class Order:
     """How to go over the fleet: who applies what, when and where PostgreSQL may be restarted.
 
-    `canary` hosts are done one at a time, before all others of their rank.
+    `canary` hosts are done one at a time, before all others of their rank. `doing` is told what
+    happens to a host while it is worked on, `changed` how it ended; both in its own thread.
     """
 
     by: str
@@ -81,6 +82,7 @@ class Order:
     at: datetime
     canary: int = 1
     allow_restart: frozenset[str] = frozenset()
+    doing: Callable[[str, str], None] = field(default=lambda _host, _what: None)
     changed: Callable[[HostResult], None] = field(default=lambda _: None)
 
 
@@ -195,6 +197,7 @@ class _Run:
             work,
             parallel=self._eyes.parallel,
             password=self._eyes.password,
+            started=lambda target: self._order.doing(by_target[target].host, "connecting"),
             finished=finished,
         )
         return [results[job.host] for job in jobs]
@@ -216,6 +219,7 @@ class _Run:
 def _apply_host(
     session: Session, job: HostJob, shown: HostPlan, eyes: Eyes, order: Order
 ) -> HostResult:
+    order.doing(job.host, "looking")
     observed = look(session, job, eyes)
     if observed.plan != shown:
         raise RefusedError(
@@ -223,6 +227,7 @@ def _apply_host(
             hint="Make the plan again and look at it.",
         )
     script = apply_script(observed.plan, _application(job, observed, eyes, order))
+    order.doing(job.host, "applying")
     try:
         answer = session.run_as_root(script, timeout=SECONDS).stdout
     except (ConnectionLostError, CommandTimeoutError):
@@ -246,6 +251,7 @@ def _apply_host(
             hint="What was begun goes on there to its end, or is taken back by the next apply; "
             "make the plan again.",
         )
+    order.doing(job.host, "verifying")
     return _verified(session, job, observed.plan, eyes)
 
 

@@ -19,6 +19,8 @@ from provision.errors import InputError
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _LAST_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_SOME_DAY = date(2028, 1, 1)
+_FOUR_YEARS = 4 * 365 + 1
 _STEP = re.compile(r"(?P<range>[^/]+)/(?P<step>[0-9]{1,2})")
 _ATOM = re.compile(r"[0-9]{1,2}|[a-z]{3}")
 _SYSTEMD_WEEKDAYS = tuple(name.capitalize() for name in _WEEKDAYS)
@@ -83,6 +85,13 @@ class CronSchedule:
     def next_runs(self, moment: datetime, count: int) -> list[datetime]:
         """Return the first `count` run times after `moment`, on the same clock."""
         return list(islice(self.runs_after(moment), count))
+
+    def meets(self, other: CronSchedule) -> bool:
+        """Whether both ever run in the same minute; days are tried out, over four years."""
+        if set(self.minutes).isdisjoint(other.minutes) or set(self.hours).isdisjoint(other.hours):
+            return False
+        days = (_SOME_DAY + timedelta(days=number) for number in range(_FOUR_YEARS))
+        return any(self.runs_on(day) and other.runs_on(day) for day in days)
 
     @property
     def in_clock_change(self) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 from provision.content import Resolve
 from provision.errors import ProvisionError
 from provision.resources.base import Entry
+from provision.resources.server import block_path
 from provision.state import Applied, Hold, Journal, JournalEntry
 
 STATE_DIRECTORY = "/var/lib/provision"
@@ -63,8 +64,10 @@ def dump_journal(journal: Journal) -> str:
 
 
 def dump_paths(journal: Journal) -> str:
-    """Write the paths of a journal, one a line, as the host reads them."""
-    return "".join(f"{each.path}\n" for entry in journal.resources for each in entry.objects)
+    """Write the paths of a journal, one a line, as the host reads them; files with blocks too."""
+    paths = [each.path for entry in journal.resources for each in entry.objects]
+    paths += filter(None, (block_path(entry.id) for entry in journal.resources))
+    return "".join(f"{path}\n" for path in paths)
 
 
 def parse_journal(text: str) -> Journal | None:

@@ -32,7 +32,7 @@ from provision.resources.account import Package, User, Venv
 from provision.resources.base import Resource
 from provision.resources.envdir import Envdir
 from provision.resources.schedule import Timer
-from provision.resources.server import PgSettings
+from provision.resources.server import Block, PgSettings
 from provision.state import ABSENT, HostState, PathKind, PathState, ServerState, SettingState
 
 _Kind = TypeVar("_Kind", bound=Resource)
@@ -101,7 +101,7 @@ def observation_script(catalog: Catalog, server: ServerAddress) -> str:
     lines.append(call("users", *_names(catalog, User)))
     lines.append(call("packages", *_names(catalog, Package)))
     lines.append("section venvs")
-    lines += [call("venv", v.name, v.distribution) for v in _of(catalog, Venv)]
+    lines += [call("venv", v.name, v.project) for v in _of(catalog, Venv)]
     lines.append("section guards")
     lines += [call("guard", str(n), *argv) for n, argv in enumerate(_guards(catalog))]
     lines.append("section timers")
@@ -140,6 +140,7 @@ def _path_calls(catalog: Catalog, server: ServerAddress) -> list[str]:
         if not isinstance(resource, Envdir)
         for path in paths_of(resource)
     }
+    fixed |= {block.name for block in _of(catalog, Block)}
     asked = call("files", str(LARGEST_FILE), *sorted(fixed))
     found = [f"$({call('generations', envdir.name)})" for envdir in _of(catalog, Envdir)]
     return [*_NEWLINE_ONLY, " ".join((asked, *found, f"$({call('known', PATHS)})")), *_USUAL]

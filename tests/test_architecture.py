@@ -15,7 +15,7 @@ MODULES = sorted(
 HOMES_OF_LIBRARIES = {
     "backup_core": {
         "psycopg": "postgres/server.py",
-        "numpy": "postgres/page.py",
+        "numpy": "postgres/page_numpy.py",
         "backports": "stream/compress.py",
         "rich": "cli/output.py",
         "botocore": "storage/s3/credentials.py",
@@ -24,8 +24,9 @@ HOMES_OF_LIBRARIES = {
         "lz4": "stream/codecs/lz4.py",
         "brotli": "stream/codecs/brotli.py",
         "lzallright": "stream/codecs/lzop.py",
-        "cryptography": "stream/encrypt/age_crypto.py",
+        "cryptography": "stream/encrypt/primitives.py",
         "nacl": "stream/encrypt/libsodium.py",
+        "prometheus_client": "monitor/exposition.py",
     },
     "provision": {
         "cryptography": "secrets/crypto.py",

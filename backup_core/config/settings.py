@@ -33,14 +33,31 @@ class Settings:
     upload_disk_concurrency: int = field(default_factory=lambda: min(4, _processors()))
     download_concurrency: int = field(default_factory=lambda: min(8, 2 * _processors()))
     tar_size_threshold: int = 1073741823
+    disk_rate_limit: int | None = None
+    network_rate_limit: int | None = None
     verify_page_checksums: bool = True
     fail_on_corrupt_page: bool = False
     archive_timeout: float = 60.0
     stop_backup_timeout: float | None = None
     alive_check_interval: float | None = 60.0
     sentinel_user_data: str | None = None
+    recovery_window: float | None = None
+    recovery_freshness: float | None = None
     log_level: str = "info"
     log_format: str = "text"
+    spool_dir: Path | None = None
+    push_ahead_workers: int = 4
+    push_ahead_size: int = 256 << 20
+    prefetch_workers: int = 4
+    prefetch_size: int = 256 << 20
+    max_wal_age: float = 900.0
+    max_backup_age: float = 108000.0
+    max_ready_files: int = 2000
+    max_drill_age: float = 172800.0
+    min_free_percent: int = 10
+    may_delete: bool = True
+    drill_signing_key_file: Path | None = None
+    drill_public_key_file: Path | None = None
     s3_endpoint: str | None = None
     s3_region: str | None = None
     s3_path_style: bool | None = None

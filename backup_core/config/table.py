@@ -2,7 +2,7 @@
 
 A row tells how the field of its name is called, read and shown; loading, `pitr config`, the manual
 and the refusal of unknown names all go by it. The rows of the object stores are in `table_stores`,
-those of encryption in `table_encryption`.
+those of encryption in `table_encryption`, those of the spool in `table_spool`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from backup_core.config import locations, values
 from backup_core.config.row import Row
 from backup_core.config.table_encryption import ENCRYPTION_ROWS
+from backup_core.config.table_spool import SPOOL_ROWS
 from backup_core.config.table_stores import STORE_ROWS
 
 _LOG_LEVELS = {
@@ -71,6 +72,20 @@ _CORE_ROWS: dict[str, Row] = {
         about="Size before compression at which a tar partition is closed; units such as `512MB`.",
         walg="TAR_SIZE_THRESHOLD",
     ),
+    "disk_rate_limit": Row(
+        parse=values.size_or_off,
+        about="Bytes a second, of all workers together, that backup-push reads from the data "
+        "directory, or backup-fetch writes to it; units such as `100MB`, 0 is no limit.",
+        walg="DISK_RATE_LIMIT",
+        default="no limit",
+    ),
+    "network_rate_limit": Row(
+        parse=values.size_or_off,
+        about="Bytes a second, of all workers together, that backup-push stores, or backup-fetch "
+        "fetches; 0 is no limit. WAL is never held up.",
+        walg="NETWORK_RATE_LIMIT",
+        default="no limit",
+    ),
     "verify_page_checksums": Row(
         parse=values.boolean,
         about="Whether backup-push verifies page checksums, if the cluster has them.",
@@ -105,6 +120,19 @@ _CORE_ROWS: dict[str, Row] = {
         flag="add-user-data",
         default="not set",
     ),
+    "recovery_window": Row(
+        parse=values.period_or_off,
+        about="How far back recovery must be possible: `14d`, `48h`. windows tells when it is not, "
+        "delete retain keeps what it needs.",
+        default="nothing is promised",
+        unit="s",
+    ),
+    "recovery_freshness": Row(
+        parse=values.duration_or_off,
+        about="How old the newest recoverable moment may be: `15min`.",
+        default="nothing is promised",
+        unit="s",
+    ),
     "log_level": Row(
         parse=values.choice(_LOG_LEVELS),
         about="`debug`, `info`, `warning` or `error`; WAL-G's `NORMAL` and `DEVEL` work too.",
@@ -114,7 +142,46 @@ _CORE_ROWS: dict[str, Row] = {
         parse=values.choice({"text": "text", "json": "json"}),
         about="`text` for key=value lines, `json` for one JSON object a line.",
     ),
+    "max_wal_age": Row(
+        parse=values.duration,
+        about="From when on check calls the archiver late: `15min`.",
+        unit="s",
+    ),
+    "max_backup_age": Row(
+        parse=values.duration,
+        about="From when on check calls the newest backup old: `30h`.",
+        unit="s",
+    ),
+    "max_ready_files": Row(
+        parse=values.integer(1, 1_000_000),
+        about="How many WAL files may wait to be archived before check complains.",
+    ),
+    "max_drill_age": Row(
+        parse=values.duration,
+        about="From when on check misses a drill that proved a restore: `2d`.",
+        unit="s",
+    ),
+    "min_free_percent": Row(
+        parse=values.integer(0, 99),
+        about="How much of the file systems of WAL and repository must be free, in percent.",
+    ),
+    "may_delete": Row(
+        parse=values.boolean,
+        about="Whether this host is to delete from the repository, for retention and the locks of "
+        "backups; check tries it only then.",
+    ),
+    "drill_signing_key_file": Row(
+        parse=values.path,
+        about="A secret Ed25519 key in PEM that signs the records of drills; only its owner may "
+        "read it.",
+        default="none",
+    ),
+    "drill_public_key_file": Row(
+        parse=values.path,
+        about="The public key in PEM that the signatures of records are checked by.",
+        default="that of the signing key",
+    ),
 }
 
-TABLE: Mapping[str, Row] = _CORE_ROWS | STORE_ROWS | ENCRYPTION_ROWS
+TABLE: Mapping[str, Row] = _CORE_ROWS | SPOOL_ROWS | STORE_ROWS | ENCRYPTION_ROWS
 """Field name to row, in the order in which settings are shown."""

@@ -35,6 +35,7 @@ _DURATION_UNITS = {
     "d": 86400.0,
 }
 _LONGEST = 366 * 86400.0
+_LONGEST_PERIOD = 10 * _LONGEST
 _TRUE = ("1", "t", "true", "y", "yes", "on")
 _FALSE = ("0", "f", "false", "n", "no", "off")
 _WALG_LEVELS = {"fastest": 1, "default": 3, "better": 7, "best": 11}
@@ -82,6 +83,11 @@ def size(text: str) -> int:
     return int(match[1]) * unit
 
 
+def size_or_off(text: str) -> int | None:
+    """Read a size; `0` and `none` mean no limit, which is None."""
+    return None if text.lower() in ("0", "none") else size(text)
+
+
 def duration(text: str) -> float:
     """Read a time above zero as seconds: `90`, `30s`, `5min`, and Go's `1m30s`."""
     time = seconds(text)
@@ -93,6 +99,11 @@ def duration(text: str) -> float:
 def duration_or_off(text: str) -> float | None:
     """Read a time as seconds; `0` and `none` mean no limit, which is None."""
     return None if text.lower() == "none" else seconds(text) or None
+
+
+def period_or_off(text: str) -> float | None:
+    """Read a time of at most ten years as seconds; `0` and `none` mean that there is none."""
+    return None if text.lower() == "none" else seconds(text, _LONGEST_PERIOD) or None
 
 
 def seconds(text: str, longest: float = _LONGEST) -> float:
@@ -154,6 +165,16 @@ def path(text: str) -> Path:
     if not text or "\0" in text:
         raise ConfigError(f"{text!r} is not a path", hint="Give the path of a file or directory.")
     return Path(text)
+
+
+def absolute_path(text: str) -> Path:
+    """Read an absolute path that a shell command can name: printable, without `..` in it."""
+    found = Path(text)
+    if not text.isprintable() or not found.is_absolute() or ".." in found.parts:
+        raise ConfigError(
+            f"{text!r} is not an absolute path", hint="Begin it with a slash and leave out `..`."
+        )
+    return found
 
 
 def line(text: str) -> str:

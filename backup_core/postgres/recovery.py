@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from backup_core.errors import UsageError
+from backup_core.postgres.archiving import restore_prefix
 from backup_core.postgres.lsn import Lsn
 
 Action = Literal["pause", "promote", "shutdown"]
@@ -28,6 +29,7 @@ AUTO_CONF_NOTE = "# disabled by pitr backup-fetch: "
 
 _ACTIONS = ("pause", "promote", "shutdown")
 _FIRST_WITH_SIGNAL_FILES = 12
+_FIRST_THAT_READS_AHEAD = 15
 _FIRST_WITH_TARGET_LSN = 10
 _FIRST_NORMAL_XID = 3
 _XID_LIMIT = 1 << 32
@@ -115,12 +117,17 @@ def recovery_files(
     standby: bool,
     archive_mode_off: bool,
     primary_conninfo: str | None = None,
+    gap_follows: bool = False,
 ) -> RecoveryConfig:
     """Decide the recovery settings for a server of `major` (9 stands for 9.6).
 
-    Raises UsageError for a target that this version does not know.
+    With `gap_follows` the segment after the target's is missing: a server that reads ahead, as it
+    does from 15 on, would ask for it before it reaches the target, and stop there. Raises
+    UsageError for a target that this version does not know.
     """
     server = _server_settings(target, archive_mode_off=archive_mode_off)
+    if gap_follows and major >= _FIRST_THAT_READS_AHEAD:
+        server = (*server, ("recovery_prefetch", "off"))
     conninfo = () if primary_conninfo is None else (("primary_conninfo", primary_conninfo),)
     common = (("restore_command", restore_command), *conninfo)
     if major < _FIRST_WITH_SIGNAL_FILES:
@@ -240,15 +247,21 @@ def quote_setting(value: str) -> str:
     return f"'{escaped}'"
 
 
-def restore_command(program: Sequence[str], *, extra_arguments: Iterable[str] = ()) -> str:
+def restore_command(
+    program: Sequence[str], *, spool: str | None = None, extra_arguments: Iterable[str] = ()
+) -> str:
     """The restore_command that runs `program` (words, unquoted) with wal-fetch and the arguments.
+
+    With a `spool`, the shell first looks there for what was prefetched.
 
     Exit codes 0 (delivered), 74 (proven absent) and 75 (trouble that a standby waits out) pass to
     the server; any other becomes 200, at which it stops instead of promoting (manual, section
     26.3.5 "Recovering Using a Continuous Archive Backup").
     """
-    words = shlex.join([*program, "wal-fetch", *extra_arguments]).replace("%", "%%")
-    return f'{words} "%f" "%p"; rc=$?; case $rc in 0|74|75) exit $rc;; *) exit 200;; esac'
+    spooling = [] if spool is None else ["--spool-dir", spool]
+    words = shlex.join([*program, "wal-fetch", *extra_arguments, *spooling]).replace("%", "%%")
+    before = "" if spool is None else restore_prefix(spool)
+    return f'{before}{words} "%f" "%p"; rc=$?; case $rc in 0|74|75) exit $rc;; *) exit 200;; esac'
 
 
 def _check_single(target: RecoveryTarget) -> None:

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 import psycopg
+import psycopg.conninfo
 
 from backup_core.errors import CorruptError, RefusedError, ServerError
 from backup_core.postgres.lsn import Lsn
@@ -31,6 +32,7 @@ class Dialect:
     stop_backup: str
     switch_wal: str
     replay_lsn: str
+    write_position: str
 
 
 def dialect(version: int) -> Dialect:
@@ -48,12 +50,25 @@ def dialect(version: int) -> Dialect:
         start, stop = "pg_start_backup(%s, true, false)", "pg_stop_backup(false)"
     new = version >= 100000
     replayed = "pg_last_wal_replay_lsn" if new else "pg_last_xlog_replay_location"
+    written = "pg_current_wal_lsn" if new else "pg_current_xlog_location"
+    named = "pg_walfile_name" if new else "pg_xlogfile_name"
     return Dialect(
         start_backup=f"SELECT {start}",
         stop_backup=f"SELECT lsn, labelfile, spcmapfile FROM {stop}",
         switch_wal=f"SELECT {'pg_switch_wal' if new else 'pg_switch_xlog'}()",
         replay_lsn=f"SELECT {replayed}()",
+        write_position=f"SELECT {written}(), {named}({written}())",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """A server that is reached by its socket alone, whatever libpq's environment says."""
+
+    sockets: Path
+    port: int
+    user: str
+    database: str = "postgres"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +145,13 @@ class Server:
         """How far a standby has replayed."""
         return Lsn.parse(str(self._value(self._dialect.replay_lsn)))
 
+    def position(self) -> tuple[int, Lsn]:
+        """The timeline and the LSN that a primary has written, or a standby replayed, up to."""
+        if self.in_recovery():
+            return self.checkpoint_timeline(), self.replay_lsn()
+        lsn, name = self._row(self._dialect.write_position)
+        return int(str(name)[:8], 16), Lsn.parse(str(lsn))
+
     def switch_wal(self, restore_point: str) -> Lsn:
         """Finish the current WAL segment; return the end of the WAL in it (exclusive).
 
@@ -171,6 +193,26 @@ class Server:
         assert isinstance(moment, datetime)
         return moment
 
+    def replayed(self) -> datetime | None:
+        """When the last transaction that was replayed had committed; None if none was."""
+        moment = self._value("SELECT pg_last_xact_replay_timestamp()")
+        return moment if isinstance(moment, datetime) else None
+
+    def ask(self, query: str, timeout: float) -> str | None:
+        """The first value that a query of the operator's returns, as psql shows it.
+
+        None for no row and for null. Raises ServerError, also after `timeout` seconds.
+        """
+        milliseconds = f"{max(1, round(timeout * 1000))}"
+        self._value("SELECT set_config('statement_timeout', %s, false)", milliseconds)
+        result = self._execute(query).pgresult
+        value = result.get_value(0, 0) if result and result.ntuples and result.nfields else None
+        return None if value is None else value.decode("utf-8", "replace")
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """All rows of a query."""
+        return self._execute(query).fetchall()
+
     def ping(self) -> None:
         """Raise ServerError if the connection, and with it the backup, is lost."""
         self._value("SELECT 1")
@@ -179,8 +221,13 @@ class Server:
         return self._row(query, *parameters)[0]
 
     def _row(self, query: str, *parameters: object) -> tuple[object, ...]:
+        row = self._execute(query, *parameters).fetchone()
+        assert row is not None, query
+        return row
+
+    def _execute(self, query: str, *parameters: object) -> psycopg.Cursor[tuple[object, ...]]:
         try:
-            row = self._connection.execute(query.encode(), parameters or None).fetchone()
+            return self._connection.execute(query.encode(), parameters or None)
         except psycopg.errors.InsufficientPrivilege as error:
             raise ServerError(
                 f"the server refuses: {_first_line(error)}",
@@ -188,6 +235,8 @@ class Server:
                 "pg_switch_wal and pg_create_restore_point, and make it a member of "
                 "pg_read_all_settings.",
             ) from None
+        except psycopg.errors.QueryCanceled as error:
+            raise ServerError(f"the server gave up: {_first_line(error)}") from None
         except psycopg.OperationalError as error:
             raise ServerError(
                 f"the connection to the server is lost: {_first_line(error)}",
@@ -195,23 +244,22 @@ class Server:
             ) from None
         except psycopg.Error as error:
             raise ServerError(f"the server refuses: {_first_line(error)}") from None
-        assert row is not None, query
-        return row
 
 
 @contextmanager
-def connect() -> Iterator[Server]:
-    """Connect as libpq's environment says; leaving ends the session and any backup in it.
+def connect(address: Address | None = None, *, timeout: int = 30) -> Iterator[Server]:
+    """Connect as libpq's environment says, or to an address; leaving ends the session.
 
-    The encoding is fixed because psycopg gives bytes, not texts, in a SQL_ASCII database.
+    Any backup in it ends, too. The encoding is fixed because psycopg gives bytes, not texts, in a
+    SQL_ASCII database. `timeout` is in seconds, two at least.
     """
     try:
         connection = psycopg.connect(
-            "",
+            _conninfo(address),
             autocommit=True,
             application_name="pitr",
             client_encoding="UTF8",
-            connect_timeout=30,
+            connect_timeout=timeout,
             keepalives_idle=60,
         )
     except psycopg.Error as error:
@@ -226,6 +274,24 @@ def connect() -> Iterator[Server]:
         yield server
     finally:
         connection.close()
+
+
+def _conninfo(address: Address | None) -> str:
+    """What libpq's environment could add stands here, empty: PGHOSTADDR leads elsewhere."""
+    if address is None:
+        return ""
+    return psycopg.conninfo.make_conninfo(
+        "",
+        host=str(address.sockets),
+        hostaddr="",
+        port=address.port,
+        user=address.user,
+        dbname=address.database,
+        sslmode="disable",
+        gssencmode="disable",
+        target_session_attrs="any",
+        options="-c datestyle=ISO -c timezone=UTC",
+    )
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -15,6 +15,7 @@ IDENTITY = "pitr/identity.json"
 LOCKS = "pitr/locks/"
 CHECKS = "pitr/check/"
 MARKS = "pitr/marks/"
+DRILLS = "pitr/drills/"
 EXTENSIONS = ("zst", "lz4", "lzma", "br", "gz", "lzo")
 """Those by which WAL-E, WAL-G and pitr name what compressed an object."""
 SENTINEL_SUFFIX = "_backup_stop_sentinel.json"
@@ -69,6 +70,11 @@ def index(name: str) -> str:
     return f"{backup_folder(name)}index.json.zst"
 
 
+def started(name: str) -> str:
+    """What tells that pitr began this backup: one without a sentinel can be gone on with."""
+    return f"{backup_folder(name)}started.json"
+
+
 def corrupt_pages(name: str) -> str:
     """The list of pages that failed their checksums; exists only if there are any."""
     return f"{backup_folder(name)}corrupt_pages.json"
@@ -94,6 +100,16 @@ def digest_mark(key: str, head: bytes) -> str:
     from hashlib import sha256
 
     return f"{MARKS}{key.removeprefix(WAL).lower()}.{sha256(head).hexdigest()[:16]}"
+
+
+def drill_record(name: str) -> str:
+    """What a drill found, by the record's name, which begins with the time."""
+    return f"{DRILLS}{name}.json"
+
+
+def drill_signature(name: str) -> str:
+    """The signature over the record of this name."""
+    return f"{DRILLS}{name}.sig"
 
 
 def with_extension(key: str, extension: str) -> str:

@@ -7,8 +7,8 @@ a disk that is too small. The plan that is shown is the plan that is carried out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from os.path import normpath
 from pathlib import Path
 
@@ -16,27 +16,14 @@ from backup_core.errors import NotFoundError, RefusedError, UsageError
 from backup_core.postgres.lsn import Lsn
 from backup_core.postgres.recovery import RecoveryTarget
 from backup_core.postgres.timeline import TimelineHistory
-from backup_core.postgres.wal import last_segment_before, segment_name, segment_of
+from backup_core.postgres.wal import segment_name
 from backup_core.repository.catalog import Catalog
 from backup_core.repository.sentinel import Backup
 from backup_core.repository.wal_archive import WalRange
 from backup_core.repository.wal_e import is_offline
+from backup_core.verify.continuity import is_on_timeline
 
 _SPARE = 64 << 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class WalSpan:
-    """Consecutive segments of one timeline, by number, both ends included."""
-
-    timeline: int
-    first: int
-    last: int
-
-    @property
-    def count(self) -> int:
-        """How many segments it spans."""
-        return self.last - self.first + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,13 +104,6 @@ def check_ended_before(backup: Backup, target: RecoveryTarget) -> None:
         )
 
 
-def is_on_timeline(backup: Backup, history: TimelineHistory) -> bool:
-    """Tell whether the timeline to be followed contains the whole backup."""
-    if is_offline(backup):
-        return backup.timeline in (history.timeline, *(each.timeline for each in history.switches))
-    return history.contains(backup.timeline, backup.finish_lsn)
-
-
 def check_timeline(backup: Backup, history: TimelineHistory) -> None:
     """Raise RefusedError unless the timeline to be followed contains the whole backup."""
     if not is_on_timeline(backup, history):
@@ -159,86 +139,7 @@ def wal_goal(
     return min(later, default=None)
 
 
-def wal_spans(
-    backup: Backup,
-    history: TimelineHistory,
-    goal: Lsn | None,
-    highest: Callable[[int, int], int],
-    segment_size: int,
-) -> tuple[WalSpan, ...]:
-    """The segments on the way from the backup's start to the goal, timeline by timeline.
-
-    `highest(timeline, first)` is the highest segment archived there from `first` on, `first - 1` if
-    there is none. The segment in which a timeline ends is read from its successor, which begins
-    with a copy of it.
-    """
-    spans = []
-    position = backup.start_lsn
-    for timeline, end in _way(backup.timeline, history, goal, highest, segment_size):
-        first = segment_of(position, segment_size)
-        if end is not None:
-            last = segment_of(end, segment_size) - 1
-            position = end
-        elif goal is not None:
-            last = last_segment_before(goal, segment_size)
-        else:
-            last = highest(timeline, first)
-            if backup.timeline == timeline:
-                last = max(last, last_segment_before(backup.finish_lsn, segment_size))
-        if last >= first:
-            spans.append(WalSpan(timeline=timeline, first=first, last=last))
-    return tuple(spans)
-
-
-def _way(
-    start: int,
-    history: TimelineHistory,
-    goal: Lsn | None,
-    highest: Callable[[int, int], int],
-    segment_size: int,
-) -> Iterator[tuple[int, Lsn | None]]:
-    """Timelines from `start` on, each with its end; the last, which has the goal, without.
-
-    For a goal in the very segment of a switch either timeline's copy serves. The old one's may be
-    archived as a `.partial` only, and the server looks for the new one's first.
-    """
-    for switch in history.switches:
-        if switch.timeline < start:
-            continue
-        if goal is not None and goal <= switch.end:
-            last = last_segment_before(goal, segment_size)
-            before = last < segment_of(switch.end, segment_size)
-            if before or highest(switch.timeline, last) >= last:
-                yield switch.timeline, None
-                return
-        yield switch.timeline, switch.end
-    yield history.timeline, None
-
-
-def missing_wal(
-    spans: Sequence[WalSpan], archived: Callable[[WalSpan], Iterable[WalRange]]
-) -> tuple[WalSpan, ...]:
-    """The parts of the spans that the archive lacks.
-
-    `archived` tells the runs of segments on a span's timeline, in their order; what they hold
-    outside the span does not matter. The effort depends on the gaps only: a target may lie any
-    distance beyond the archive.
-    """
-    return tuple(gap for span in spans for gap in _gaps(span, archived(span)))
-
-
-def _gaps(span: WalSpan, present: Iterable[WalRange]) -> Iterator[WalSpan]:
-    wanted = span.first
-    for run in present:
-        if run.first > wanted:
-            yield replace(span, first=wanted, last=min(run.first - 1, span.last))
-        wanted = max(wanted, run.last + 1)
-        if wanted > span.last:
-            return
-    yield replace(span, first=wanted)
-
-
-def check_wal(backup: Backup, missing: Sequence[WalSpan], segment_size: int) -> None:
+def check_wal(backup: Backup, missing: Sequence[WalRange], segment_size: int) -> None:
     """Raise RefusedError if WAL is missing on the way to the target."""
     if missing:
         first = segment_name(missing[0].timeline, missing[0].first, segment_size)
@@ -254,15 +155,19 @@ def check_wal(backup: Backup, missing: Sequence[WalSpan], segment_size: int) -> 
 
 
 def place_tablespaces(
-    backup: Backup, mapping: Mapping[str, str]
+    backup: Backup, mapping: Mapping[str, str], *, below: Path | None = None
 ) -> tuple[TablespacePlacement, ...]:
-    """Apply OLD=NEW to the backup's tablespaces, OLD being a location or an OID."""
+    """Apply OLD=NEW to the backup's tablespaces, OLD being a location or an OID.
+
+    The others stay where they were, or go `below` a directory, by their OIDs.
+    """
     used = set()
     placements = []
     for space in backup.tablespaces:
         old = next((key for key in (space.location, str(space.oid)) if key in mapping), None)
         used.add(old)
-        location = space.location if old is None else mapping[old]
+        unmapped = space.location if below is None else str(below / str(space.oid))
+        location = unmapped if old is None else mapping[old]
         if not Path(location).is_absolute():
             raise UsageError(
                 f'tablespace {space.oid} cannot go to "{location}", which is not an absolute path'
@@ -309,16 +214,13 @@ def check_locations(data_dir: Path, placements: Sequence[TablespacePlacement]) -
         taken[location] = placement.oid
 
 
-def check_destinations(destinations: Sequence[Destination]) -> None:
+def check_destinations(
+    destinations: Sequence[Destination], *, may_be_occupied: bool = False
+) -> None:
     """Raise RefusedError for a running server, a directory in use or too little space."""
+    check_server(destinations)
     for destination in destinations:
-        if destination.server_pid is not None:
-            raise RefusedError(
-                f"a server is running in {destination.path} (process {destination.server_pid})",
-                hint="Stop it, and move its data directory away; it may hold WAL that was never "
-                "archived.",
-            )
-        if not destination.is_empty:
+        if not (destination.is_empty or may_be_occupied):
             raise RefusedError(
                 f"{destination.path} is not empty",
                 hint="Move its content away, do not delete it: its pg_wal may hold WAL that was "
@@ -332,6 +234,17 @@ def check_destinations(destinations: Sequence[Destination]) -> None:
                 f"{together[0].path} has {together[0].free >> 20} MiB free, the restore needs "
                 f"{needed >> 20} MiB",
                 hint="Restore to another filesystem, or make room.",
+            )
+
+
+def check_server(destinations: Sequence[Destination]) -> None:
+    """Raise RefusedError if a server runs where the restore goes."""
+    for destination in destinations:
+        if destination.server_pid is not None:
+            raise RefusedError(
+                f"a server is running in {destination.path} (process {destination.server_pid})",
+                hint="Stop it, and move its data directory away; it may hold WAL that was never "
+                "archived.",
             )
 
 

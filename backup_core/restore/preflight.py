@@ -6,9 +6,12 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from backup_core.errors import ClusterMismatchError, CorruptError, NotFoundError, PitrError
+from backup_core.postgres.control import CONTROL_FILE, read_control
+from backup_core.postgres.lsn import Lsn
 from backup_core.postgres.manifest import check_manifest
 from backup_core.postgres.timeline import TimelineHistory
 from backup_core.postgres.wal import WalKind
@@ -32,9 +35,13 @@ from backup_core.repository.wal_archive import (
     some_segment,
 )
 from backup_core.restore.layers import LayerPlan, plan_layers
-from backup_core.restore.plan import Destination, TablespacePlacement, WalSpan
+from backup_core.restore.marker import read_marker
+from backup_core.restore.occupied import Occupant
+from backup_core.restore.plan import Destination, TablespacePlacement
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
+from backup_core.verify.ends import dated
+from backup_core.verify.window import RecoveryWindow, window_of
 
 _SAMPLE = 8 << 20
 
@@ -60,24 +67,24 @@ class Archive:
         """The timeline that a server follows as "latest", coming from `timeline`."""
         return latest_timeline(self.timelines, timeline)
 
-    def highest(self, segment_size: int) -> Callable[[int, int], int]:
-        """What tells the highest segment on a timeline from a number on, or that number less one.
+    def runs_from(self, segment_size: int) -> Callable[[int, int], Sequence[WalRange]]:
+        """What tells the runs of segments on a timeline from a number on.
 
         It lists the timeline from there to its end and keeps the runs.
         """
 
-        def highest(timeline: int, first: int) -> int:
+        def runs_from(timeline: int, first: int) -> Sequence[WalRange]:
             segments = list_segments(self._storage, timeline, first, segment_size)
             runs = ranges(segments, segment_size)
             self._seen[timeline] = (first, runs)
-            return runs[-1].last if runs else first - 1
+            return runs
 
-        return highest
+        return runs_from
 
-    def numbers(self, segment_size: int) -> Callable[[WalSpan], Sequence[WalRange]]:
+    def numbers(self, segment_size: int) -> Callable[[WalRange], Sequence[WalRange]]:
         """What tells the runs of segments in a span, listing it unless that was done."""
 
-        def numbers(span: WalSpan) -> Sequence[WalRange]:
+        def numbers(span: WalRange) -> Sequence[WalRange]:
             first, runs = self._seen.get(span.timeline, (span.last + 1, []))
             if first <= span.first:
                 return runs
@@ -87,6 +94,12 @@ class Archive:
             return ranges(listed, segment_size)
 
         return numbers
+
+    def has_gap_after(self, span: WalRange, segment_size: int) -> bool:
+        """Tell whether the next segment is missing while later ones are there."""
+        later = list_segments(self._storage, span.timeline, span.last + 1, segment_size)
+        following = next(later, None)
+        return following is not None and following.wal.segment_number(segment_size) > span.last + 1
 
     def some_segment(self) -> WalObject | None:
         """A whole segment of the newest timeline that has one."""
@@ -133,6 +146,31 @@ def _cluster_of_wal(storage: Storage, archive: Archive, backup: Backup) -> int |
         return identity.system_identifier
     first = find_wal(storage, backup.name.removeprefix("base_")[:24]) or archive.some_segment()
     return read_header(storage, first).system_identifier if first else None
+
+
+def reaches_time(
+    storage: Storage,
+    backup: Backup,
+    history: TimelineHistory,
+    gap: WalRange,
+    time: datetime,
+    segment_size: int,
+) -> bool:
+    """Tell whether recovery to a time stops before a gap: if a transaction ended between.
+
+    The backups alone do not tell where in the WAL a time is; the segment before the gap does.
+    """
+    end = Lsn(gap.first * segment_size)
+    if end <= backup.finish_lsn:
+        return False
+    window = window_of((backup,), end, history, backup.system_identifier, segment_size)
+    found = dated(storage, segment_size, window)
+    return (
+        isinstance(found, RecoveryWindow)
+        and found.end_source == "wal"
+        and found.end_time is not None
+        and time < found.end_time
+    )
 
 
 def list_partitions(storage: Storage, backup: Backup) -> dict[str, int]:
@@ -250,6 +288,28 @@ def _server_pid(data_dir: Path) -> int | None:
     except PermissionError:
         return pid
     return pid
+
+
+def inspect_occupant(data_dir: Path) -> Occupant:
+    """Look at what stands in a data directory."""
+    has_control = os.path.lexists(data_dir / CONTROL_FILE)
+    found = None if has_control else read_marker(data_dir)
+    try:
+        _, control = read_control(data_dir, attempts=1)
+        system_identifier = control.system_identifier
+    except PitrError:
+        system_identifier = None
+    statuses = (
+        status
+        for wal in ("pg_wal", "pg_xlog")
+        for status in (data_dir / wal / "archive_status").glob("*.ready")
+    )
+    return Occupant(
+        restoring=found.backup if found else None,
+        system_identifier=system_identifier,
+        has_pid_file=os.path.lexists(data_dir / "postmaster.pid"),
+        unarchived=sum(1 for _ in statuses),
+    )
 
 
 def measure_rate(storage: Storage, key: str) -> float:

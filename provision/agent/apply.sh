@@ -66,6 +66,7 @@ begin() {
         [ ! -e "$STATE/$left" ] || refuse "an earlier apply was interrupted; its way back comes first"
     done
     true >"$STATE/staged" || fail "cannot write below $STATE"
+    true >"$STATE/owners" || fail "cannot write below $STATE"
     locked=yes
     unhook
     true >"$STATE/undo.new" || fail "cannot write below $STATE"
@@ -128,13 +129,35 @@ stage() {
     place "$new" "$2" "$3" "$4"
 }
 
-# place FILE OWNER GROUP MODE : write a file that nobody reads yet.
+# place FILE OWNER GROUP MODE : write a file that nobody reads yet; it is root's alone until `hand_over`.
 place() {
     record staged f "$1"
     (set -C && base64 -d >"$1") 2>/dev/null || fail "cannot write $1"
-    try chown "$2:$3" "$1"
-    try chmod "$4" "$1"
-    try sync "$1"
+    printf '%s\t%s\t%s\n' "$2:$3" "$4" "$1" 2>/dev/null >>"$STATE/owners" ||
+        fail "cannot write $STATE/owners"
+}
+
+# hand_over : all that was placed gets its owner and its mode, and is on disk. Many files at a time:
+# starting a program costs more than what it does to one of them.
+hand_over() {
+    of_each chown "$(cut -f 1 "$STATE/owners" | sort -u)"
+    of_each chmod "$(cut -f 2 "$STATE/owners" | sort -u)"
+    of_each sync ''
+    rm -f "$STATE/owners"
+}
+
+# of_each PROGRAM VALUES : run it once for each value with the files that have it, or on all files.
+of_each() {
+    program=$1
+    for value in ${2:-all}; do
+        set -- "$program"
+        [ "$value" = all ] || set -- "$program" "$value"
+        words=$#
+        while IFS=$TAB read -r owner mode path; do
+            case $value in "$owner" | "$mode" | all) set -- "$@" "$path" ;; esac
+        done <"$STATE/owners"
+        [ $# -eq "$words" ] || reason=$("$@" 2>&1 9>&-) || fail "cannot $program: $reason"
+    done
 }
 
 # hook FILE MODE : stdin is a part of what takes this apply back should the power fail.
@@ -262,7 +285,7 @@ sweep() {
             m) chown "$owner" "$path" && chmod "$mode" "$path" ;;
         esac
     done
-    rm -f "$STATE/staged" "$STATE/undo.new"
+    rm -f "$STATE/staged" "$STATE/owners" "$STATE/undo.new"
     [ -e "$STATE/pending" ] || unhook
 }
 

@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
             at=datetime.now(UTC),
             canary=arguments.canary,
             allow_restart=frozenset(arguments.allow_restart),
+            doing=lambda host, what: shown.tell(host, what, done=False),
             changed=lambda result: shown.tell(result.host, _words(result)),
         )
         results = apply_plan(jobs, plan, eyes, order)
@@ -80,7 +81,11 @@ def exit_code(results: Sequence[HostResult]) -> int:
 def _plan(jobs: tuple[HostJob, ...], eyes: Eyes, revision: str) -> Plan:
     with progress([job.host for job in jobs], verb="looking", lines=False) as shown:
         plan = plan_hosts(
-            jobs, eyes, revision=revision, finished=lambda host, status: shown.tell(host, status)
+            jobs,
+            eyes,
+            revision=revision,
+            started=lambda host: shown.tell(host, "looking", done=False),
+            finished=lambda host, status: shown.tell(host, status),
         )
     if recover_hosts(jobs, plan, eyes):
         print("took back an interrupted apply; looking again")

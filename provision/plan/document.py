@@ -14,7 +14,7 @@ Document = dict[str, object]
 
 
 def json_of(plan: Plan) -> str:
-    """Return the plan as JSON (docs/provisioning.md, "The plan as JSON")."""
+    """Return the plan as JSON (docs/json.md, "provision plan")."""
     document = {
         "format_version": FORMAT_VERSION,
         "against": plan.against,

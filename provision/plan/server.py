@@ -13,9 +13,9 @@ from dataclasses import replace
 from provision.content import Content
 from provision.plan.model import Change
 from provision.plan.paths import Comparison, compare_entry
-from provision.resources.base import Effect
+from provision.resources.base import Effect, Entry
 from provision.resources.server import Block, PgSettings, ServerSetting
-from provision.state import ServerState
+from provision.state import PathState, ServerState
 
 # Whether two texts mean the same value of a setting, given the unit in which the server shows it.
 Same = Callable[[str, str, str], bool]
@@ -37,7 +37,7 @@ def compare_settings(
     if difference is None and not reset:
         return None
     before = (comparison.path(entry.path).content or b"").decode("utf-8", "surrogateescape")
-    running = set(_settings_of(resource)) - set(_not_running(resource, server, same))
+    running = set(server.settings) - set(_not_running(resource, server, same))
     restart = tuple(
         name
         for name in dict.fromkeys((*touched_settings(before, resource), *reset))
@@ -105,15 +105,38 @@ def compare_block(resource: Block, comparison: Comparison) -> Change | None:
         path=resource.name,
         effects=resource.notifies,
     )
-    if current.kind != "file" or current.content is None:
+    before = edited_text(current)
+    if before is None:
         return replace(
             change, action="unknown", notes=(f"{resource.name} is {current.kind}: no file to edit",)
         )
-    before = current.content.decode("utf-8", "surrogateescape")
     after = resource.placed_in(before)
     if after == before:
         return None
-    entry = resource.entry(after, owner=current.owner, group=current.group, mode=current.mode)
+    return edited(change, current, after, comparison)
+
+
+def edited_text(current: PathState) -> str | None:
+    """The text of a file in which lines are edited; None for what is no file, or is no text."""
+    if current.kind != "file" or current.content is None:
+        return None
+    try:
+        return current.content.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def edited(change: Change, current: PathState, after: str, comparison: Comparison) -> Change:
+    """The change that gives a file of somebody else's another text; owner and mode stay."""
+    entry = Entry(
+        path=change.path,
+        kind="file",
+        owner=current.owner,
+        group=current.group,
+        mode=current.mode,
+        content=Content.of(after),
+    )
+    before = edited_text(current)
     return replace(change, diff=comparison.diff(before, Content.of(after), False), entries=(entry,))
 
 
@@ -137,10 +160,6 @@ def _overridden(resource: PgSettings, server: ServerState, same: Same) -> Iterat
 def _equal(setting: ServerSetting, value: str, unit: str, same: Same) -> bool:
     """A value that holds a secret is never compared with the running one."""
     return setting.value.sensitive or same(setting.name, str(setting.value), value + unit)
-
-
-def _settings_of(resource: PgSettings) -> tuple[str, ...]:
-    return tuple(setting.name for setting in resource.settings)
 
 
 def _lines(text: str) -> dict[str, str]:

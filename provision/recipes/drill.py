@@ -69,7 +69,8 @@ def _script(node: Node, layout: Layout, job: Job, backup: str, directory: str) -
         oldest=backup == "oldest",
         listing=list(layout.engine("backup-list", "--json")),
         python=f"{layout.prefix}/bin/python",
-        fetch=[*layout.engine("backup-fetch"), f"{directory}/data"],
+        fetch=[f"{layout.prefix}/bin/pitr", "backup-fetch", f"{directory}/data"],
+        envdir=layout.envdir,
         timeout=_TIMEOUT,
         checks=[each for each in wanted.checks if each.enabled],
     )

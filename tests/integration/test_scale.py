@@ -28,9 +28,9 @@ from backup_core.repository.wal_archive import (
     read_header,
     some_segment,
 )
-from backup_core.restore.plan import WalSpan, missing_wal
 from backup_core.restore.preflight import read_archive
 from backup_core.storage.base import Storage
+from backup_core.verify.continuity import missing_wal
 from backup_core.verify.wal import timelines
 from bench import scaling
 from bench.scaling import Requests
@@ -160,8 +160,8 @@ def test_a_restore_looks_at_no_wal_before_the_backup(stub: S3Stub, storage: Stor
     """A year of it would take an hour, with the database down."""
     archive = read_archive(storage)
     first = COUNT - 2500
-    last = archive.highest(SIZE)(1, first)
-    span = WalSpan(timeline=1, first=first, last=last)
+    last = archive.runs_from(SIZE)(1, first)[-1].last
+    span = WalRange(timeline=1, first=first, last=last)
     assert last == COUNT
     assert missing_wal([span], archive.numbers(SIZE)) == ()
     assert asked(stub) == Requests(list=2 + scaling.pages(2501))
@@ -170,7 +170,7 @@ def test_a_restore_looks_at_no_wal_before_the_backup(stub: S3Stub, storage: Stor
 def test_a_restore_to_a_target_looks_at_no_wal_behind_it(stub: S3Stub, storage: Storage) -> None:
     """But for the rest of the page."""
     archive = read_archive(storage)
-    span = WalSpan(timeline=1, first=10, last=1500)
+    span = WalRange(timeline=1, first=10, last=1500)
     assert missing_wal([span], archive.numbers(SIZE)) == ()
     assert asked(stub) == Requests(list=2 + 2)
 

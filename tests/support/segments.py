@@ -6,6 +6,7 @@ what follows is never looked into by an archiver, so it is filled with bytes tha
 
 import random
 import struct
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from backup_core.postgres.wal import WalName, parse_wal_name
@@ -50,6 +51,25 @@ def segment(
         WAL_BLOCK_SIZE,
     )
     return header + _filling(seed, size)[len(header) :]
+
+
+RECORD = struct.Struct("<IIQBBxxI")
+COMMIT, TRANSACTIONS = 0x00, 1
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def segment_of_commits(name: str, *times: datetime, size: int = MEBIBYTE) -> bytes:
+    """Make a segment in which transactions were committed at these times, and nothing else."""
+    records = b"".join(_commit(time) for time in times)
+    head = segment(name, size=size)[: LONG_HEADER.size]
+    return (head + records).ljust(size, b"\0")
+
+
+def _commit(time: datetime) -> bytes:
+    microseconds = (time - EPOCH) // timedelta(microseconds=1)
+    data = bytes([255, 8]) + struct.pack("<q", microseconds)
+    record = RECORD.pack(RECORD.size + len(data), 7, 0, COMMIT, TRANSACTIONS, 0) + data
+    return record.ljust(-(-len(record) // 8) * 8, b"\0")
 
 
 def _address(wal: WalName, size: int) -> int:

@@ -19,15 +19,6 @@ from itertools import chain
 
 from backup_core.errors import ConfigError, CorruptError, MissingKeyError
 from backup_core.stream.encrypt import bech32
-from backup_core.stream.encrypt.age_crypto import (
-    KEY_SIZE,
-    TAG_SIZE,
-    Cipher,
-    agree,
-    derive,
-    new_secret,
-    public_key,
-)
 from backup_core.stream.encrypt.age_header import (
     X25519,
     Header,
@@ -45,6 +36,15 @@ from backup_core.stream.encrypt.age_header import (
 from backup_core.stream.encrypt.blocks import Chunk, cut, rejoined, take_some
 from backup_core.stream.encrypt.keys import key_lines
 from backup_core.stream.encrypt.marks import make_mark
+from backup_core.stream.encrypt.primitives import (
+    KEY_SIZE,
+    TAG_SIZE,
+    Cipher,
+    agree,
+    derive,
+    new_secret,
+    public_key,
+)
 
 BLOCK = 64 << 10
 SEALED_BLOCK = BLOCK + TAG_SIZE

@@ -54,6 +54,7 @@ def config(
     standby: bool = False,
     archive_mode_off: bool = False,
     primary_conninfo: str | None = None,
+    gap_follows: bool = False,
 ) -> RecoveryConfig:
     return recovery_files(
         major,
@@ -62,7 +63,16 @@ def config(
         standby=standby,
         archive_mode_off=archive_mode_off,
         primary_conninfo=primary_conninfo,
+        gap_follows=gap_follows,
     )
+
+
+@pytest.mark.parametrize(("major", "off"), [(14, False), (15, True), (18, True)])
+def test_a_server_does_not_read_ahead_into_a_gap(major: int, off: bool) -> None:
+    """From 15 on it would ask for the missing segment before it reaches its target."""
+    setting = ("recovery_prefetch", "off")
+    assert (setting in config(major, gap_follows=True).settings) == off
+    assert setting not in config(major).settings
 
 
 class TestTarget:

@@ -6,8 +6,9 @@ import pytest
 
 from backup_core.errors import CorruptError
 from backup_core.postgres.control import parse_control, read_control
+from backup_core.postgres.limits import limits
 from backup_core.restore.finish import write_missing
-from backup_core.restore.minimal_config import limits, minimal_files
+from backup_core.restore.minimal_config import minimal_files
 from tests.support.fixtures import MakeCluster
 from tests.unit.postgres.test_control import VERSIONS, control_file
 

@@ -19,11 +19,11 @@ from backup_core.restore.plan import (
     check_locations,
     check_timeline,
     choose_backup,
-    is_on_timeline,
     place_tablespaces,
     target_timeline,
     wal_goal,
 )
+from backup_core.verify.continuity import is_on_timeline
 from tests.support.backups import BACKUP, NOON
 
 HOUR = timedelta(hours=1)

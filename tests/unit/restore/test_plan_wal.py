@@ -15,7 +15,8 @@ from backup_core.postgres.timeline import TimelineHistory, TimelineSwitch, histo
 from backup_core.postgres.wal import MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE
 from backup_core.repository.sentinel import Backup
 from backup_core.repository.wal_archive import WalRange
-from backup_core.restore.plan import WalSpan, check_wal, missing_wal, wal_goal, wal_spans
+from backup_core.restore.plan import check_wal, wal_goal
+from backup_core.verify.continuity import among, missing_wal, wal_spans
 from tests.support.backups import BACKUP, NOON
 
 MINUTE = timedelta(minutes=1)
@@ -24,16 +25,16 @@ SIZES = [MIN_SEGMENT_SIZE, 16 * MEBIBYTE, 64 * MEBIBYTE, MAX_SEGMENT_SIZE]
 TO_THE_END = RecoveryTarget()
 
 
-def span(timeline: int, first: int, last: int) -> WalSpan:
-    return WalSpan(timeline=timeline, first=first, last=last)
+def span(timeline: int, first: int, last: int) -> WalRange:
+    return WalRange(timeline=timeline, first=first, last=last)
 
 
-def up_to(highest: dict[int, int]) -> Callable[[int, int], int]:
+def up_to(highest: dict[int, int]) -> Callable[[int, int], list[WalRange]]:
     """An archive that holds each timeline up to this segment."""
-    return lambda timeline, first: max(highest.get(timeline, -1), first - 1)
+    return among([span(timeline, 0, last) for timeline, last in highest.items()])
 
 
-def holding(archived: dict[int, set[int]]) -> Callable[[WalSpan], list[WalRange]]:
+def holding(archived: dict[int, set[int]]) -> Callable[[WalRange], list[WalRange]]:
     """An archive of exactly these segments, each of them a run."""
     return lambda span: [
         WalRange(timeline=span.timeline, first=number, last=number)
@@ -139,7 +140,7 @@ class TestSpans:
         ],
     )
     def test_a_goal_in_the_segment_of_the_switch_is_on_either_timeline(
-        self, size: int, archived: dict[int, int], needed: tuple[WalSpan, ...], into: int
+        self, size: int, archived: dict[int, int], needed: tuple[WalRange, ...], into: int
     ) -> None:
         """The old timeline's is often archived as a .partial only; the server takes the other."""
         history = left_at(8 * size + 500)
@@ -162,6 +163,13 @@ class TestSpans:
         """A standby's backup that ended just before its promotion."""
         history = left_at(5 * size + 0x200)
         assert wal_spans(backup_in(5, size), history, None, up_to({2: 6}), size) == (span(2, 5, 6),)
+
+    def test_a_copy_that_the_old_timeline_lacks_is_taken_from_the_new_one(self, size: int) -> None:
+        """What the old primary archived behind it proves nothing."""
+        history = left_at(8 * size + 500)
+        archived = among([span(1, 5, 7), span(1, 9, 9), span(2, 8, 9)])
+        spans = wal_spans(backup_in(5, size), history, Lsn(8 * size + 100), archived, size)
+        assert spans == (span(1, 5, 7), span(2, 8, 8))
 
     def test_ancestors_of_the_backups_timeline_do_not_matter(self, size: int) -> None:
         """Recovery begins where the backup did."""

@@ -7,7 +7,6 @@ import pytest
 from backup_core.errors import PitrError
 from backup_core.postgres.wal import segment_name
 from backup_core.repository.wal_archive import WalRange
-from backup_core.restore.plan import WalSpan
 from backup_core.restore.preflight import read_archive, read_segment_size
 from backup_core.storage.base import ObjectInfo
 from backup_core.storage.memory import MemoryStorage
@@ -60,24 +59,24 @@ def test_the_end_of_a_timeline_is_looked_for_from_the_backup_on() -> None:
     storage = archive(*segments(1, 1, 2, 3, 4, 5, 6, 8), *segments(2, 8, 9))
     found = read_archive(storage)
     storage.keys.clear()
-    assert found.highest(MEBIBYTE)(1, 5) == 8
+    assert found.runs_from(MEBIBYTE)(1, 5) == [run(1, 5, 6), run(1, 8, 8)]
     assert storage.keys == [f"wal_005/{name}" for name in segments(1, 5, 6, 8)]
 
 
-def test_a_timeline_without_wal_ends_before_its_first_segment() -> None:
+def test_a_timeline_without_wal_has_no_runs() -> None:
     """There is nothing to be replayed on it."""
     found = read_archive(archive(*segments(1, 1, 2)))
-    assert found.highest(MEBIBYTE)(1, 3) == 2
-    assert found.highest(MEBIBYTE)(2, 3) == 2
+    assert found.runs_from(MEBIBYTE)(1, 3) == []
+    assert found.runs_from(MEBIBYTE)(2, 3) == []
 
 
 def test_the_wal_of_a_span_is_told_in_runs() -> None:
     """Those that were seen on the way to the end are not listed again."""
     storage = archive(*segments(1, 4, 5, 7, 8, 9))
     found = read_archive(storage)
-    span = WalSpan(timeline=1, first=4, last=8)
+    span = WalRange(timeline=1, first=4, last=8)
     assert list(found.numbers(MEBIBYTE)(span)) == [run(1, 4, 5), run(1, 7, 8)]
-    found.highest(MEBIBYTE)(1, 4)
+    found.runs_from(MEBIBYTE)(1, 4)
     storage.keys.clear()
     assert list(found.numbers(MEBIBYTE)(span)) == [run(1, 4, 5), run(1, 7, 9)]
     assert storage.keys == []
@@ -86,9 +85,17 @@ def test_the_wal_of_a_span_is_told_in_runs() -> None:
 def test_the_end_seen_from_later_on_does_not_stand_for_what_is_before() -> None:
     """A span that begins earlier is listed."""
     found = read_archive(archive(*segments(1, 4, 5, 7)))
-    found.highest(MEBIBYTE)(1, 7)
-    span = WalSpan(timeline=1, first=4, last=7)
+    found.runs_from(MEBIBYTE)(1, 7)
+    span = WalRange(timeline=1, first=4, last=7)
     assert list(found.numbers(MEBIBYTE)(span)) == [run(1, 4, 5), run(1, 7, 7)]
+
+
+def test_a_gap_behind_a_span_is_seen_and_the_end_of_the_archive_is_none() -> None:
+    """The server must not read ahead into the one, and may into the other."""
+    found = read_archive(archive(*segments(1, 4, 5, 7)))
+    assert not found.has_gap_after(run(1, 4, 4), MEBIBYTE)
+    assert found.has_gap_after(run(1, 4, 5), MEBIBYTE)
+    assert not found.has_gap_after(run(1, 4, 7), MEBIBYTE)
 
 
 def test_without_an_index_a_segment_tells_the_size() -> None:
