@@ -12,7 +12,7 @@ PATH = "/etc/postgresql/15/main/conf.d/50-pitr.conf"
 OURS = SettingState(value="on", source_file=PATH)
 RESOURCE = PgSettings(
     name=PATH,
-    settings=(ServerSetting(name="archive_mode", value=Content.of("on"), restart=True),),
+    settings=(ServerSetting(name="archive_mode", value=Content.of("on")),),
     content=Content.of("archive_mode = 'on'\n"),
     owner="root",
     group="postgres",
