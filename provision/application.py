@@ -117,12 +117,12 @@ def apply_script(plan: HostPlan, application: Application) -> bytes:
         *("commit", *_old_generations(plan.pending), *_tidy(entries, application.state)),
     ]
     body = "\n".join(["main() {", *lines, "}", "main", ""])
-    return (functions("apply") + body).encode()
+    return (functions("apply", "server", "install") + body).encode()
 
 
 def recovery_script() -> bytes:
     """Return the script that takes back what an interrupted apply had done."""
-    return (functions("apply") + 'recover "$@"\n').encode()
+    return (functions("apply", "server") + 'recover "$@"\n').encode()
 
 
 def parse_outcome(answer: bytes) -> Outcome:

@@ -1,13 +1,14 @@
-"""The shell functions that run on hosts: two files, sent with the calls of one host behind them."""
+"""The shell functions that run on hosts, sent with the calls of one host behind them."""
 
 from importlib.resources import files
 
 from provision.quoting import sh
 
 
-def functions(name: str) -> str:
-    """The text of observe.sh or apply.sh."""
-    return files(__name__).joinpath(f"{name}.sh").read_text(encoding="utf-8")
+def functions(*names: str) -> str:
+    """The text of observe.sh, apply.sh and others."""
+    texts = (files(__name__).joinpath(f"{name}.sh").read_text(encoding="utf-8") for name in names)
+    return "".join(texts)
 
 
 def call(function: str, *words: str) -> str:

@@ -1,11 +1,12 @@
 # Makes a host what a plan says, or leaves it as it was. POSIX sh with coreutils and util-linux.
-# The caller appends a function main and, on the last line, its call: an answer that is cut while
-# it is sent runs nothing. A cut connection does not stop what has begun.
+# server.sh and install.sh belong to it. The caller appends a function main and, on the last line,
+# its call: a script that is cut while it is sent runs nothing. A cut connection does not stop what
+# has begun.
 #
 # What is on disk in $STATE tells whoever comes next what to do: `staged` lists what waits beside its
-# place and is removed; `pending`, there before the first object is switched, is the way back and is
-# gone; its renaming to `committed` is the commit, after which what was replaced is removed. After a power
-# cut cron comes first: it finds the way back in /etc/cron.d before anything else is asked for.
+# place; `pending`, which is there before the first object is switched, is the way back; its renaming
+# to `committed` is the commit, after which what was replaced is removed. A line in /etc/cron.d lets
+# cron do that should the host come up again in the middle of it.
 
 set -u
 umask 077
@@ -275,25 +276,6 @@ put_back() { # OLD PATH
     fi
 }
 
-# reread [boot] : the server, as pending names it, goes by its files again; a server that is starting
-# too. One that was being restarted is restarted, unless the whole host just was.
-reread() {
-    IFS=$TAB read -r _ SERVER_USER PSQL SOCKETS PORT DATA <<END
-$(grep '^server' "$STATE/pending")
-END
-    [ -n "$DATA" ] || return 0
-    restart=$(sed -n 's/^restart\t//p' "$STATE/pending")
-    if [ $# -eq 0 ] && [ -n "$restart" ]; then
-        # shellcheck disable=SC2086 # its words
-        (set -f && IFS=$TAB && quietly $restart)
-    elif answers; then
-        reload_server
-    else
-        pid=$(head -n 1 "$DATA/postmaster.pid" 2>/dev/null) &&
-            [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = postgres ] && kill -HUP "$pid"
-    fi
-}
-
 # sweep : remove what was staged, directories only if they are empty; others are as they were.
 sweep() {
     [ ! -e "$STATE/staged" ] || tac "$STATE/staged" | while IFS=$TAB read -r what path owner mode; do
@@ -340,91 +322,6 @@ finish() {
     done
     rm -f "$STATE/staged" "$STATE/committed"
     unhook
-}
-
-user() { # NAME GROUP HOME SHELL
-    getent group "$2" >/dev/null || try groupadd --system "$2"
-    try useradd --system --gid "$2" --home-dir "$3" --shell "$4" "$1"
-}
-
-package() { # NAME...
-    if command -v apt-get >/dev/null 2>&1; then
-        quietly env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-            "$@" || { quietly apt-get -qq update && try env DEBIAN_FRONTEND=noninteractive \
-            apt-get -qq install -y --no-install-recommends "$@"; }
-    else
-        try dnf -q -y install "$@"
-    fi
-}
-
-# install_venv PATH REQUIREMENT FIND_LINKS
-install_venv() {
-    [ -x "$1/bin/python" ] || try python3 -m venv "$1"
-    if [ -n "$3" ]; then
-        try "$1/bin/pip" -q --disable-pip-version-check install --no-index --find-links "$3" "$2"
-    else
-        try "$1/bin/pip" -q --disable-pip-version-check install "$2"
-    fi
-    try chmod -R go+rX "$1"
-}
-
-# serve USER PSQL SOCKETS PORT DATA : which server the following functions speak of.
-serve() { SERVER_USER=$1 PSQL=$2 SOCKETS=$3 PORT=$4 DATA=$5; }
-
-sql() {
-    runuser -u "$SERVER_USER" -- env PGCONNECT_TIMEOUT=5 PGOPTIONS='-c statement_timeout=10s' \
-        "$PSQL" -X -A -t -q -v ON_ERROR_STOP=1 -h "$SOCKETS" -p "$PORT" -d postgres -c "$1" 2>&1 </dev/null
-}
-
-answers() { [ -x "$PSQL" ] && quietly sql 'select 1'; }
-
-# check_files : what stands on disk, judged by the server before it reads it for good. A setting
-# that only a restart brings into force is no error.
-check_files() {
-    errors=$(sql "select concat(f.sourcefile, ' line ', f.sourceline, ': ', f.name, ' ', f.error)
-        from pg_file_settings f left join pg_settings s on s.name = lower(f.name)
-        where f.error is not null
-        and not (f.error = 'setting could not be applied' and s.context = 'postmaster')
-        and not (f.name is null and f.error like '% cannot be changed without restarting the server')") ||
-        fail "cannot ask the server about its files: $errors"
-    [ -z "$errors" ] || fail "the server refuses its settings: $errors"
-}
-
-# reload_server : and wait until the postmaster has read its files.
-reload_server() {
-    before=$(sql 'select pg_conf_load_time()') && quietly sql 'select pg_reload_conf()' || return 1
-    tries=0
-    until [ "$(sql 'select pg_conf_load_time()')" != "$before" ]; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 100 ] || return 1
-        sleep 0.05
-    done
-}
-
-# reset_settings NAME... : what somebody has set by ALTER SYSTEM no longer beats the files.
-reset_settings() {
-    keep_old "$DATA/postgresql.auto.conf"
-    for name; do
-        reason=$(sql "alter system reset $name") || fail "cannot reset $name: $reason"
-    done
-}
-
-restart_server() { # WORD...
-    record pending restart "$@"
-    try sync "$STATE/pending"
-    try "$@"
-    tries=0
-    until answers; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 600 ] || fail "the server does not come back"
-        sleep 0.1
-    done
-}
-
-# verify_running SQL : what it prints is in our files and not in force.
-verify_running() {
-    left=$(sql "$1") || fail "cannot ask the server for its settings: $left"
-    [ -z "$left" ] || fail "not in force after the reload: $left"
 }
 
 start_timer() {
