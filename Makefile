@@ -36,9 +36,13 @@ _types:
 _layers:
 	lint-imports
 
+.PHONY: golden
+golden: ## write the golden renders of the sample roles anew, into tests/golden
+	@$(IN_PLACE) python -m tests.support.golden
+
 .PHONY: bench
-bench: ## compare with pgBackRest and boto3, into bench/RESULTS.md (ARGS="--only store": a part)
-	@$(BOOTSTRAP) --postgres 15 $(STORES) --fetch bench.programs \
+bench: ## compare with peers, into bench/RESULTS.md (ARGS="--only provision": a part)
+	@$(BOOTSTRAP) --rig --postgres 15 $(STORES) --fetch bench.programs \
 		python -m bench --output /dev/null $(ARGS) >bench/RESULTS.md.new
 	@mv bench/RESULTS.md.new bench/RESULTS.md
 	@cat bench/RESULTS.md

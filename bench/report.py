@@ -5,12 +5,13 @@ the benchmark can be run alone.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.growth import Growth
 from bench.measure import Sample, middle
 from bench.works import Series
 
@@ -19,8 +20,9 @@ TITLE = "# pitr measured"
 INTRODUCTION = """\
 Made by `make bench`. Times are medians in seconds; *ratio* is pitr / the other, smaller is faster;
 *spread* is the fastest and slowest run of each; *processor* is user and system time of the
-processes that are compared, not of servers. Memory is the peak resident size. Pairs are pitr / the
-other. Both sides alternate, so that what else the machine does strikes them alike."""
+processes that are compared, not of servers, in seconds, and in the next column for each GiB. Memory
+is the peak resident size. Pairs are pitr / the other. Both sides alternate, so that what else the
+machine does strikes them alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +78,53 @@ def _body(section: Section) -> str:
 
 def compared(found: Sequence[Series], peer: str, *memory: str) -> Figures:
     """Two sides of the same work; `memory` names what a sample's two figures of memory are."""
-    columns = ("data", "work", OURS, peer, "ratio", "spread", "processor", *memory)
+    columns = ("data", "work", OURS, peer, "ratio", "spread", "processor", "a GiB", *memory)
     return Figures(heads=columns, rows=[_compared(series, peer) for series in found])
+
+
+def several(found: Sequence[Series], tools: Sequence[str]) -> Figures:
+    """More than two sides of the same work; the first is ours."""
+    ours, *others = tools
+    ratios = [f"{ours} / {other}" for other in others]
+    columns = ("data", "work", *tools, *ratios, "spread", "processor")
+    return Figures(heads=columns, rows=[_several(series, ours, others) for series in found])
+
+
+def alone(found: Sequence[Series]) -> Figures:
+    """What only we do."""
+    columns = ("data", "work", "seconds", "spread", "processor", "memory")
+    return Figures(heads=columns, rows=[_alone(series) for series in found])
+
+
+def beside_all(found: Sequence[Series]) -> Figures:
+    """One side beside all others; the ratio is that of the first to each."""
+    rows = [row for series in found for row in _beside_all(series)]
+    return Figures(heads=("data", "work", "by", "seconds", "ratio", "spread"), rows=rows)
+
+
+def calls(found: Mapping[str, float]) -> Figures:
+    """Calls of less than milliseconds."""
+    rows = [[name, f"{seconds * 1000:.2f}"] for name, seconds in found.items()]
+    return Figures(heads=("call", "ms"), rows=rows)
 
 
 def limits(found: Sequence[Series]) -> Figures:
     """What the machine does at most."""
     return Figures(
         heads=("limit", "data", "seconds", "MiB/s"), rows=[_limit(each) for each in found]
+    )
+
+
+def growth(found: Sequence[Growth]) -> Figures:
+    """One side at several sizes: what matters is that the quotients stay the same."""
+    heads = ("size", "work", "seconds", "a unit", "processor a unit", "largest process")
+    return Figures(
+        heads=heads,
+        rows=[
+            _growth(each, work, middle(samples))
+            for each in found
+            for work, samples in each.samples.items()
+        ],
     )
 
 
@@ -106,14 +147,65 @@ def _compared(series: Series, peer: str) -> list[str]:
         ratio,
         " / ".join(_spread(series.samples[name]) for name in names),
         " / ".join(f"{sample.cpu:.2f}" for sample in both),
+        "-" if series.objects else " / ".join(_per_gib(series, sample) for sample in both),
         " / ".join(_megabytes(sample.largest) for sample in both) + " MB",
         " / ".join(_megabytes(sample.tree) for sample in both) + " MB",
+    ]
+
+
+def _several(series: Series, ours: str, others: Sequence[str]) -> list[str]:
+    found = {name: middle(series.samples[name]) for name in (ours, *others)}
+    return [
+        series.data,
+        series.work,
+        *(f"{sample.wall:.2f}" for sample in found.values()),
+        *(f"{found[ours].wall / found[other].wall:.3f}" for other in others),
+        " / ".join(_spread(series.samples[name]) for name in found),
+        " / ".join(f"{sample.cpu:.2f}" for sample in found.values()),
+    ]
+
+
+def _alone(series: Series) -> list[str]:
+    (samples,) = series.samples.values()
+    found = middle(samples)
+    return [
+        series.data,
+        series.work,
+        _time(series, found),
+        _spread(samples),
+        f"{found.cpu:.2f}",
+        f"{_megabytes(found.largest)} MB",
+    ]
+
+
+def _beside_all(series: Series) -> Iterator[list[str]]:
+    first = middle(next(iter(series.samples.values()))).wall
+    for name, samples in series.samples.items():
+        wall = middle(samples).wall
+        yield [
+            *(series.data, series.work, name),
+            *(f"{wall:.3f}", f"{first / wall:.2f}", _spread(samples)),
+        ]
+
+
+def _growth(each: Growth, work: str, sample: Sample) -> list[str]:
+    return [
+        each.name,
+        work,
+        f"{sample.wall:.2f}",
+        f"{sample.wall / each.amount:.2f} s/{each.unit}",
+        f"{sample.cpu / each.amount:.2f} s/{each.unit}",
+        f"{_megabytes(sample.largest)} MB",
     ]
 
 
 def _time(series: Series, sample: Sample) -> str:
     rate = series.size / sample.wall
     return f"{sample.wall:.2f} ({f'{rate:.0f}/s' if series.objects else _mebibytes(rate)})"
+
+
+def _per_gib(series: Series, sample: Sample) -> str:
+    return f"{sample.cpu / series.size * (1 << 30):.2f}"
 
 
 def _mebibytes(rate: float) -> str:

@@ -115,9 +115,12 @@ class PgBackRest:
 
     name = "pgBackRest"
 
-    def __init__(self, site: Site, program: Path, place: Place) -> None:
+    def __init__(
+        self, site: Site, program: Path, place: Place, *, asynchronous: bool = False
+    ) -> None:
         self._site = site
         self._place = place
+        self._asynchronous = asynchronous
         self._config = site.base / "pgbackrest.conf"
         self._call = [str(program), f"--config={self._config}", "--stanza=bench"]
 
@@ -159,6 +162,7 @@ class PgBackRest:
                 "compress-type=zst",
                 f"compress-level={site.level}",
                 f"process-max={WORKERS}",
+                f"archive-async={'y' if self._asynchronous else 'n'}",
                 "expire-auto=n",
                 "log-level-console=warn",
                 "log-level-file=off",

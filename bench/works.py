@@ -101,6 +101,10 @@ def limits(data: Dataset, *, level: int, runs: int, say: Say) -> list[Series]:
     if shutil.which("zstd"):
         tar = f"tar -C {at} --exclude=./pg_wal -cf - ."
         commands[f"tar, zstd -{level} -T2"] = f"{tar} | zstd -q -{level} -T2 {quiet}"
+    disk = quote(str(data.cluster.data_dir.with_name("written")))
+    commands["dd, fsync"] = (
+        f"dd if=/dev/zero of={disk} bs=1M count={data.size >> 20} conv=fsync status=none; rm {disk}"
+    )
     found = [Series(work=name, data=data.name, size=data.size) for name in commands]
     for _ in range(runs):
         for series in found:

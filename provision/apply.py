@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Event
 from typing import Literal
 from uuid import uuid4
 
@@ -22,7 +23,13 @@ from provision.errors import (
 from provision.job import HostJob
 from provision.observe import Eyes, Observed, look
 from provision.plan.model import HostPlan, Plan
-from provision.transport import ConnectionLostError, Session, run_on
+from provision.transport import (
+    CommandTimeoutError,
+    ConnectionLostError,
+    Outcome,
+    Session,
+    run_on,
+)
 
 SECONDS = 900.0
 
@@ -66,7 +73,8 @@ class HostResult:
 class Order:
     """How to go over the fleet: who applies what, when and where PostgreSQL may be restarted.
 
-    `canary` hosts are done one at a time, before all others of their rank.
+    `canary` hosts are done one at a time, before all others of their rank. `doing` is told what
+    happens to a host while it is worked on, `changed` how it ended; both in its own thread.
     """
 
     by: str
@@ -74,6 +82,7 @@ class Order:
     at: datetime
     canary: int = 1
     allow_restart: frozenset[str] = frozenset()
+    doing: Callable[[str, str], None] = field(default=lambda _host, _what: None)
     changed: Callable[[HostResult], None] = field(default=lambda _: None)
 
 
@@ -84,18 +93,14 @@ def apply_plan(
     plans = {plan.host: plan for plan in shown.hosts}
     results: dict[str, HostResult] = {}
     for job in jobs:
-        early = _without_touching(plans[job.host])
+        early = _without_touching(plans[job.host], restart=job.host in order.allow_restart)
         if early is not None:
             results[job.host] = early
             order.changed(early)
     waiting = [job for job in jobs if job.host not in results]
+    run = _Run(plans, eyes, order)
     for batch in batches(waiting, plans, order.canary):
-        stopped = any(result.stops for result in results.values())
-        for result in (
-            [HostResult(host=job.host, status="not_started") for job in batch]
-            if stopped
-            else _apply_batch(batch, plans, eyes, order)
-        ):
+        for result in run.batch(batch):
             results[result.host] = result
     return tuple(results[job.host] for job in jobs)
 
@@ -129,6 +134,8 @@ def recover_hosts(jobs: Sequence[HostJob], plan: Plan, eyes: Eyes) -> bool:
 def recover(session: Session) -> None:
     """Take back what an interrupted apply had done; raises ApplyError if that fails."""
     outcome = parse_outcome(session.run_as_root(recovery_script(), timeout=SECONDS).stdout)
+    if outcome.ending == "refused":
+        raise RefusedError(f"{session.target.name}: {outcome.message}")
     if outcome.ending != "applied":
         raise ApplyError(
             f"{session.target.name}: the interrupted apply could not be taken back: "
@@ -137,7 +144,7 @@ def recover(session: Session) -> None:
         )
 
 
-def _without_touching(plan: HostPlan) -> HostResult | None:
+def _without_touching(plan: HostPlan, *, restart: bool) -> HostResult | None:
     """The result of a host on which nothing is to be done, or may be."""
     if plan.status == "held":
         return HostResult(host=plan.host, status="held", message=plan.problem)
@@ -155,32 +162,64 @@ def _without_touching(plan: HostPlan) -> HostResult | None:
             message=f"{unknown[0].id}: {', '.join(unknown[0].notes)}",
             hint="A host is changed as a whole or not at all; make everything available first.",
         )
-    return None if plan.pending else HostResult(host=plan.host, status="unchanged")
+    if plan.pending or (restart and plan.awaiting_restart):
+        return None
+    return HostResult(host=plan.host, status="unchanged")
 
 
-def _apply_batch(
-    batch: Sequence[HostJob], plans: Mapping[str, HostPlan], eyes: Eyes, order: Order
-) -> list[HostResult]:
-    by_target = {job.target: job for job in batch}
+class _Run:
+    """One apply over a fleet; once a host fails, no other is begun, also of those that wait."""
 
-    def work(session: Session) -> HostResult:
-        job = by_target[session.target]
-        result = _apply_host(session, job, plans[job.host], eyes, order)
-        order.changed(result)
+    def __init__(self, plans: Mapping[str, HostPlan], eyes: Eyes, order: Order) -> None:
+        self._plans = plans
+        self._eyes = eyes
+        self._order = order
+        self._stopped = Event()
+
+    def batch(self, jobs: Sequence[HostJob]) -> list[HostResult]:
+        """Apply to these hosts, some at a time."""
+        by_target = {job.target: job for job in jobs}
+        results: dict[str, HostResult] = {}
+
+        def work(session: Session) -> HostResult:
+            return self._noted(self._result(session, by_target[session.target]))
+
+        def finished(outcome: Outcome[HostResult]) -> None:
+            host = by_target[outcome.target].host
+            result = outcome.value or self._noted(_failure(host, outcome.error))
+            results[host] = result
+            self._order.changed(result)
+
+        if self._stopped.is_set():
+            return [HostResult(host=job.host, status="not_started") for job in jobs]
+        run_on(
+            list(by_target),
+            work,
+            parallel=self._eyes.parallel,
+            password=self._eyes.password,
+            started=lambda target: self._order.doing(by_target[target].host, "connecting"),
+            finished=finished,
+        )
+        return [results[job.host] for job in jobs]
+
+    def _result(self, session: Session, job: HostJob) -> HostResult:
+        if self._stopped.is_set():
+            return HostResult(host=job.host, status="not_started")
+        try:
+            return _apply_host(session, job, self._plans[job.host], self._eyes, self._order)
+        except ProvisionError as error:
+            return _failure(job.host, error)
+
+    def _noted(self, result: HostResult) -> HostResult:
+        if result.stops:
+            self._stopped.set()
         return result
-
-    outcomes = run_on(
-        [job.target for job in batch], work, parallel=eyes.parallel, password=eyes.password
-    )
-    return [
-        outcome.value or _failure(job.host, outcome.error)
-        for job, outcome in zip(batch, outcomes, strict=True)
-    ]
 
 
 def _apply_host(
     session: Session, job: HostJob, shown: HostPlan, eyes: Eyes, order: Order
 ) -> HostResult:
+    order.doing(job.host, "looking")
     observed = look(session, job, eyes)
     if observed.plan != shown:
         raise RefusedError(
@@ -188,11 +227,17 @@ def _apply_host(
             hint="Make the plan again and look at it.",
         )
     script = apply_script(observed.plan, _application(job, observed, eyes, order))
+    order.doing(job.host, "applying")
     try:
         answer = session.run_as_root(script, timeout=SECONDS).stdout
-    except ConnectionLostError:
+    except (ConnectionLostError, CommandTimeoutError):
         answer = b""
     outcome = parse_outcome(answer)
+    if outcome.ending == "refused":
+        raise RefusedError(
+            f"{job.host}: {outcome.message}; nothing was changed",
+            hint="Make the plan again and look at it.",
+        )
     if outcome.ending in ("failed", "rolled_back"):
         what = "nothing was changed" if outcome.ending == "failed" else "everything was taken back"
         return HostResult(
@@ -202,16 +247,25 @@ def _apply_host(
         )
     if outcome.ending == "lost":
         raise ApplyError(
-            f"{job.host}: the connection ended during the apply, after {outcome.step or 'begin'}",
+            f"{job.host}: the connection ended during the apply",
             hint="What was begun goes on there to its end, or is taken back by the next apply; "
             "make the plan again.",
         )
+    order.doing(job.host, "verifying")
     return _verified(session, job, observed.plan, eyes)
 
 
 def _verified(session: Session, job: HostJob, plan: HostPlan, eyes: Eyes) -> HostResult:
     """Look again: what was applied has to be there."""
-    left = look(session, job, eyes).plan.pending
+    try:
+        left = look(session, job, eyes).plan.pending
+    except UnreachableError as error:
+        return HostResult(
+            host=job.host,
+            status="failed",
+            message=f"applied, and then not seen again: {error.message}",
+            hint="Make the plan again.",
+        )
     if left:
         return HostResult(
             host=job.host,

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from provision.errors import QuotingError, SecretError
+
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class SecretRef:
@@ -66,12 +68,21 @@ class Content:
         return bool(self.references)
 
     def reveal(self, resolve: Resolve) -> bytes:
-        """Return the real bytes; raises what `resolve` raises for a secret that is missing."""
-        return "".join(self._texts(lambda part: part.quote(resolve(part.ref)))).encode()
+        """Return the real bytes.
+
+        Raises what `resolve` raises for a secret that is missing, and SecretError for one that
+        cannot stand where it is wanted.
+        """
+        return "".join(self._texts(lambda part: _revealed(part, resolve))).encode()
 
     def redacted(self, label: Label) -> str:
-        """Return the text with `<secret REF LABEL>` where a secret stands."""
-        return "".join(self._texts(lambda part: f"<secret {part.ref} {label(part.ref)}>"))
+        """Return the text with `<secret REF LABEL>` where a secret stands; "" is no label."""
+
+        def shown(part: SecretPart) -> str:
+            told = label(part.ref)
+            return f"<secret {part.ref} {told}>" if told else str(part)
+
+        return "".join(self._texts(shown))
 
     def __str__(self) -> str:
         return "".join(self._texts(str))
@@ -79,6 +90,15 @@ class Content:
     def _texts(self, shown: Callable[[SecretPart], str]) -> Iterable[str]:
         for part in self.parts:
             yield part if isinstance(part, str) else shown(part)
+
+
+def _revealed(part: SecretPart, resolve: Resolve) -> str:
+    value = resolve(part.ref)
+    try:
+        return part.quote(value)
+    except QuotingError as error:
+        message = f"the secret {part.ref}: {error.message}"
+        raise SecretError(message, hint=error.hint) from None
 
 
 def _merged(parts: Iterable[str | SecretPart]) -> Iterable[str | SecretPart]:

@@ -19,6 +19,8 @@ from provision.errors import InputError
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _LAST_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_SOME_DAY = date(2028, 1, 1)
+_FOUR_YEARS = 4 * 365 + 1
 _STEP = re.compile(r"(?P<range>[^/]+)/(?P<step>[0-9]{1,2})")
 _ATOM = re.compile(r"[0-9]{1,2}|[a-z]{3}")
 _SYSTEMD_WEEKDAYS = tuple(name.capitalize() for name in _WEEKDAYS)
@@ -84,6 +86,13 @@ class CronSchedule:
         """Return the first `count` run times after `moment`, on the same clock."""
         return list(islice(self.runs_after(moment), count))
 
+    def meets(self, other: CronSchedule) -> bool:
+        """Whether both ever run in the same minute; days are tried out, over four years."""
+        if set(self.minutes).isdisjoint(other.minutes) or set(self.hours).isdisjoint(other.hours):
+            return False
+        days = (_SOME_DAY + timedelta(days=number) for number in range(_FOUR_YEARS))
+        return any(self.runs_on(day) and other.runs_on(day) for day in days)
+
     @property
     def in_clock_change(self) -> bool:
         """Whether it runs between 1 and 3 o'clock, which a change to summer time may skip."""
@@ -108,8 +117,11 @@ class CronSchedule:
     def delayed(self, minutes: int) -> CronSchedule:
         """Return the schedule that runs so many minutes later on the same days.
 
-        Raises InputError unless it runs at one minute of named hours and stays within the day.
+        One that is to be moved must run at one minute of named hours and stay within the day, or
+        InputError is raised.
         """
+        if minutes == 0:
+            return self
         if len(self.minutes) != 1 or "*" in self.text.split(" ")[1]:
             raise InputError(
                 f"{self.text!r} cannot be moved by {minutes} minutes",

@@ -17,6 +17,7 @@ from typing import Any
 from provision.content import Resolve
 from provision.errors import ProvisionError
 from provision.resources.base import Entry
+from provision.resources.server import block_path
 from provision.state import Applied, Hold, Journal, JournalEntry
 
 STATE_DIRECTORY = "/var/lib/provision"
@@ -24,6 +25,10 @@ JOURNAL = f"{STATE_DIRECTORY}/journal.json"
 PATHS = f"{STATE_DIRECTORY}/paths"
 HOLD = f"{STATE_DIRECTORY}/hold.json"
 PENDING = f"{STATE_DIRECTORY}/pending"
+LOCK = f"{STATE_DIRECTORY}/lock"
+RECOVER = f"{STATE_DIRECTORY}/recover"
+# One of them is there while an apply runs, and after it only if it ended in the middle.
+UNFINISHED = tuple(f"{STATE_DIRECTORY}/{name}" for name in ("staged", "pending", "committed"))
 _FORMAT = 1
 
 
@@ -59,8 +64,10 @@ def dump_journal(journal: Journal) -> str:
 
 
 def dump_paths(journal: Journal) -> str:
-    """Write the paths of a journal, one a line, as the host reads them."""
-    return "".join(f"{each.path}\n" for entry in journal.resources for each in entry.objects)
+    """Write the paths of a journal, one a line, as the host reads them; files with blocks too."""
+    paths = [each.path for entry in journal.resources for each in entry.objects]
+    paths += filter(None, (block_path(entry.id) for entry in journal.resources))
+    return "".join(f"{path}\n" for path in paths)
 
 
 def parse_journal(text: str) -> Journal | None:

@@ -26,7 +26,7 @@ class Layout:
     config_directory: str
     log_directory: str
     state_directory: str
-    spool_directory: str
+    spool: str | None
     user: str
     group: str
     major: int
@@ -72,16 +72,42 @@ class Layout:
         return (f"{self.prefix}/bin/pitr", name, *arguments, "--envdir", self.envdir)
 
     def archive_command(self) -> Quoted:
-        """The fast path: a segment that the worker has pushed costs the shell one test."""
-        words = sh_command(self.command("wal-push"))
-        form = "[ {ok}/%f -nt %p ] || exec {push} %p"
-        return pg_command(form, ok=sh(f"{self.spool_directory}/ok"), push=words)
+        """What archives a segment; with a spool, one that was pushed ahead costs the shell a test.
 
-    def restore_command(self) -> str:
-        """What fetches a segment; any exit code that was not chosen for the server becomes 200."""
+        The spool is bound to the directory in which the server runs this, and the markers of a
+        segment are a nanosecond younger and older than the file that was pushed.
+        """
+        push = sh_command(self.command("wal-push", *self._spooling()))
+        if self.spool is None:
+            return pg_command("exec {push} %p", push=push)
+        return pg_command(
+            "[ {pgdata} -ef . ] && [ {ok}/%f -nt %p ] && [ {at}/%f -ot %p ] || exec {push} %p",
+            **{name: sh(f"{self.spool}/{name}") for name in ("pgdata", "ok", "at")},
+            push=push,
+        )
+
+    def restore_command(self) -> Quoted:
+        """What fetches a segment; any exit code that was not chosen for the server becomes 200.
+
+        With a spool, what was prefetched since the server's start is moved by the shell.
+        """
         if self.profile == "pitr":
-            return restore_command([self.program], extra_arguments=["--envdir", self.envdir])
-        return restore_command(["envdir", self.envdir, self.program])
+            arguments = ["--envdir", self.envdir, *self._spooling()]
+            text = restore_command([self.program], extra_arguments=arguments)
+        else:
+            text = restore_command(["envdir", self.envdir, self.program])
+        if self.spool is None:
+            return Quoted("pg_command", text)
+        fast = pg_command(
+            "[ {pgdata} -ef . ] && [ {fetched}/%f -nt postmaster.pid ] && "
+            'mv -f {fetched}/%f "%p" && exit 0; ',
+            **{name: sh(f"{self.spool}/{name}") for name in ("pgdata", "fetched")},
+        )
+        return Quoted("pg_command", fast.text + text)
+
+    def _spooling(self) -> tuple[str, ...]:
+        """Other profiles' commands know the spool from the environment alone."""
+        return ("--spool-dir", self.spool) if self.spool and self.profile == "pitr" else ()
 
 
 def layout_of(node: Node) -> Layout:
@@ -97,7 +123,7 @@ def layout_of(node: Node) -> Layout:
         config_directory=pitr.config_directory or f"/etc/{profile}.d",
         log_directory=pitr.log_directory or f"/var/log/{profile}",
         state_directory=pitr.state_directory or f"/var/lib/{profile}",
-        spool_directory=pitr.spool_directory or f"/var/spool/{profile}",
+        spool=pitr.spool_directory,
         user=server.user,
         group=server.group,
         major=server.version.major,

@@ -12,19 +12,27 @@ import tarfile
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TypeVar
 
 from provision.agent import call, functions
 from provision.catalog import Catalog, paths_of
 from provision.errors import UnreachableError
-from provision.journal import HOLD, JOURNAL, PATHS, PENDING, parse_hold, parse_journal
+from provision.journal import (
+    HOLD,
+    JOURNAL,
+    LOCK,
+    PATHS,
+    UNFINISHED,
+    parse_hold,
+    parse_journal,
+)
 from provision.resources.account import Package, User, Venv
 from provision.resources.base import Resource
 from provision.resources.envdir import Envdir
 from provision.resources.schedule import Timer
-from provision.resources.server import PgSettings
+from provision.resources.server import Block, PgSettings
 from provision.state import ABSENT, HostState, PathKind, PathState, ServerState, SettingState
 
 _Kind = TypeVar("_Kind", bound=Resource)
@@ -45,6 +53,11 @@ with facts (kind, name, value, unit, source, pending) as (
     union all
     select 'setting', name, setting, unit, sourcefile, case when pending_restart then '!' end
     from pg_settings where name in ({names})
+    union all
+    select 'auto', s.name, f.setting, '', '', ''
+    from pg_file_settings f join pg_settings s on s.name = lower(f.name)
+    where s.name in ({names})
+    and f.sourcefile = current_setting('data_directory') || '/postgresql.auto.conf'
     union all
     select 'error', '', concat(f.sourcefile, ' line ', f.sourceline, ': ', f.name, ' ', f.error),
         '', '', ''
@@ -75,14 +88,20 @@ class ServerAddress:
         """Where a data directory says of which major version it is."""
         return f"{self.data_directory}/PG_VERSION"
 
+    @property
+    def auto_conf(self) -> str:
+        """What ALTER SYSTEM writes; it is read last and beats every other file."""
+        return f"{self.data_directory}/postgresql.auto.conf"
+
 
 def observation_script(catalog: Catalog, server: ServerAddress) -> str:
     """Return the script that reads all that the catalogue and the host's journal speak of."""
     lines = [functions("observe"), "main() {", *_path_calls(catalog, server)]
+    lines.append(call("busy", LOCK))
     lines.append(call("users", *_names(catalog, User)))
     lines.append(call("packages", *_names(catalog, Package)))
     lines.append("section venvs")
-    lines += [call("venv", v.name, v.distribution) for v in _of(catalog, Venv)]
+    lines += [call("venv", v.name, v.project) for v in _of(catalog, Venv)]
     lines.append("section guards")
     lines += [call("guard", str(n), *argv) for n, argv in enumerate(_guards(catalog))]
     lines.append("section timers")
@@ -96,6 +115,8 @@ def parse_observation(answer: bytes, catalog: Catalog, server: ServerAddress) ->
     sections = _sections(answer)
     paths = dict(_paths(sections))
     statuses = dict(_fields(line) for line in sections["guards"])
+    busy = bool(sections["busy"])
+    unfinished = any(paths.get(path, ABSENT).kind != "absent" for path in UNFINISHED)
     return HostState(
         paths=paths,
         users={name: name in sections["users"] for name in _names(catalog, User)},
@@ -106,18 +127,20 @@ def parse_observation(answer: bytes, catalog: Catalog, server: ServerAddress) ->
         server=_server_state(sections["server"], _text(paths, server.version_file).strip()),
         journal=parse_journal(_text(paths, JOURNAL)),
         hold=parse_hold(_text(paths, HOLD)),
-        interrupted=paths.get(PENDING, ABSENT).kind != "absent",
+        interrupted=unfinished and not busy,
+        busy=busy,
     )
 
 
 def _path_calls(catalog: Catalog, server: ServerAddress) -> list[str]:
-    fixed = {JOURNAL, HOLD, PENDING, server.version_file}
+    fixed = {JOURNAL, HOLD, *UNFINISHED, server.version_file}
     fixed |= {
         path
         for resource in catalog.resources
         if not isinstance(resource, Envdir)
         for path in paths_of(resource)
     }
+    fixed |= {block.name for block in _of(catalog, Block)}
     asked = call("files", str(LARGEST_FILE), *sorted(fixed))
     found = [f"$({call('generations', envdir.name)})" for envdir in _of(catalog, Envdir)]
     return [*_NEWLINE_ONLY, " ".join((asked, *found, f"$({call('known', PATHS)})")), *_USUAL]
@@ -182,6 +205,7 @@ def _path_state(member: tarfile.TarInfo, archive: tarfile.TarFile) -> PathState:
 def _server_state(lines: Iterable[str], data_version: str) -> ServerState:
     settings: dict[str, SettingState] = {}
     errors: list[str] = []
+    automatic: dict[str, str] = {}
     version, in_recovery = 0, False
     for kind, name, value, unit, pending, source in (line.split("\t") for line in lines):
         if kind == "version":
@@ -193,8 +217,12 @@ def _server_state(lines: Iterable[str], data_version: str) -> ServerState:
                 source_file=_decoded(source),
                 pending_restart=bool(pending),
             )
+        elif kind == "auto":
+            automatic[name] = _decoded(value)
         else:
             errors.append(_decoded(value))
+    for name, value in automatic.items():
+        settings[name] = replace(settings[name], automatic=value)
     return ServerState(
         answers=version > 0,
         version=version,

@@ -63,9 +63,13 @@ def plan_hosts(
     eyes: Eyes,
     *,
     revision: str = "",
+    started: Callable[[str], None] | None = None,
     finished: Callable[[str, str], None] | None = None,
 ) -> Plan:
-    """Look at every host and return the plan; a host that fails is in it with its reason."""
+    """Look at every host and return the plan; a host that fails is in it with its reason.
+
+    `started` is told the host, in a thread of its own, `finished` also how it ended.
+    """
     by_target = {job.target: job for job in jobs}
 
     def done(outcome: Outcome[HostPlan]) -> None:
@@ -78,6 +82,7 @@ def plan_hosts(
         lambda session: look(session, by_target[session.target], eyes).plan,
         parallel=eyes.parallel,
         password=eyes.password,
+        started=lambda target: started(by_target[target].host) if started else None,
         finished=done,
     )
     plans = (_plan(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True))
@@ -94,4 +99,5 @@ def _plan(job: HostJob, outcome: Outcome[HostPlan]) -> HostPlan:
 def failed_plan(host: str, error: ProvisionError) -> HostPlan:
     """The plan of a host that could not be looked at."""
     status: Status = "unreachable" if isinstance(error, UnreachableError) else "error"
-    return HostPlan(host=host, status=status, problem=error.message, hint=error.hint or "")
+    problem = error.message.removeprefix(f"{host}: ")
+    return HostPlan(host=host, status=status, problem=problem, hint=error.hint or "")

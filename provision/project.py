@@ -195,9 +195,12 @@ class _Survey:
         names = [f"{INVENTORY}{suffix}" for suffix in SUFFIXES]
         present = [name for name in names if name in self._files]
         try:
-            if len(present) != 1:
-                hint = "Every project has one; the hosts stand in it."
-                raise InputError(f"{names[0]}:1: there is no inventory, or two", hint=hint)
+            if not present:
+                hint = "Go to where roles/ is, or name that directory with --project."
+                raise InputError(f"{names[0]}: there is none, and so there are no hosts", hint=hint)
+            if len(present) > 1:
+                hint = "Put all hosts into one of them."
+                raise InputError(f"{' and '.join(present)}: one of them is enough", hint=hint)
             node = parse(self._files[present[0]], present[0])
             return read_inventory(node, environments, self._report)
         except InputError as error:

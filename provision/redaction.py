@@ -103,20 +103,20 @@ def redacted_diff(
     return tuple(_unified(keys, new.keys, shown, [line.shown for line in new.lines]))
 
 
-def redacted_change(
-    before: Content | None, after: Content | None, old: Label, new: Label
-) -> tuple[str, ...]:
-    """Return such a diff of two templates, as two git revisions have them, each with its labels.
+def labels_of_both(old: Secrets, new: Secrets, fingerprints: Fingerprints) -> tuple[Label, Label]:
+    """How two revisions of one file show their secrets: a change of a value is one of its label.
 
-    A secret that one of both cannot have is compared by its reference alone.
+    A secret that one of both cannot have has no label, and is compared by its reference alone.
     """
 
-    def either(label: Label, other: Label) -> Label:
-        return lambda ref: NOT_COMPARED if other(ref) == NOT_COMPARED else label(ref)
+    def either(secrets: Secrets, other: Secrets) -> Label:
+        def shown(ref: SecretRef) -> str:
+            value = _value(ref, secrets)
+            return "" if value is None or _value(ref, other) is None else fingerprints.of(value)
 
-    old_lines = cut(before.redacted(either(old, new))) if before is not None else []
-    new_lines = cut(after.redacted(either(new, old))) if after is not None else []
-    return tuple(_unified(_keys(old_lines), _keys(new_lines), old_lines, new_lines))
+        return shown
+
+    return either(old, new), either(new, old)
 
 
 class _NewFile:
@@ -209,10 +209,6 @@ def _fits(line: str, texts: Sequence[str]) -> tuple[str, ...] | None:
     """What stands in the holes of a template's line; None too where that is more than a line."""
     values = between(line, texts)
     return None if values and any("\n" in value for value in values) else values
-
-
-def _keys(lines: Sequence[str]) -> list[Key]:
-    return [(line,) for line in lines]
 
 
 def _unified(

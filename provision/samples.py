@@ -5,16 +5,34 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from provision.recipes.alerts import alert_rules
-from provision.recipes.dashboard import dashboard
-from provision.schema.pitr import Monitoring
+from provision.node import Node
+from provision.recipes.monitoring import monitoring
+from provision.resources.file import File
+from provision.schema import Attributes
+from provision.schema.pitr import Monitoring, Pitr
+
+_RECIPES = ("archiving", "base_backup", "recovery", "monitoring")
+_DIRECTORY = "/etc/prometheus"
 
 
 def samples() -> dict[str, str]:
-    """The files by name."""
-    limits = Monitoring()
-    rules = alert_rules(limits, replay_lag=limits.replay_lag.seconds)
-    return {"alert-rules.yml": str(rules), "dashboard.json": str(dashboard(limits))}
+    """The files by name: what a primary named db1 of a cluster main gets."""
+    wanted = Monitoring(
+        rules_file=f"{_DIRECTORY}/alert-rules.yml", dashboard_file=f"{_DIRECTORY}/dashboard.json"
+    )
+    pitr = Pitr(repository="s3://example-backup/main", monitoring=wanted)
+    node = Node(
+        name="db1",
+        cluster="main",
+        environment="_default",
+        recipes=_RECIPES,
+        attributes=Attributes(pitr=pitr),
+    )
+    return {
+        Path(each.name).name: str(each.content)
+        for each in monitoring(node)
+        if isinstance(each, File) and each.name.startswith(_DIRECTORY)
+    }
 
 
 if __name__ == "__main__":

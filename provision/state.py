@@ -30,12 +30,16 @@ ABSENT = PathState(kind="absent")
 
 @dataclass(frozen=True, kw_only=True)
 class SettingState:
-    """A running server's setting: its value, where it was read, whether a restart is pending."""
+    """A running server's setting: its value, where it was read, whether a restart is pending.
+
+    `automatic` is its value in postgresql.auto.conf, loaded or not; None if it is not there.
+    """
 
     value: str
     unit: str = ""
     source_file: str = ""
     pending_restart: bool = False
+    automatic: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +104,7 @@ class HostState:
 
     `users` and `packages` map names to whether they are there; `venvs` maps a path to the installed
     version of its distribution, "" for none; `guards` maps a guard's words to whether it succeeded;
-    `interrupted` tells that an apply ended in the middle.
+    `interrupted` tells that an apply ended in the middle, `busy` that one runs.
     """
 
     paths: Mapping[str, PathState] = field(default_factory=dict)
@@ -113,3 +117,4 @@ class HostState:
     journal: Journal | None = None
     hold: Hold | None = None
     interrupted: bool = False
+    busy: bool = False

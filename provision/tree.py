@@ -10,9 +10,10 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from provision.catalog import Catalog
+from provision.content import Label, SecretRef
 from provision.errors import InputError
 from provision.resources.account import Package, User, Venv
 from provision.resources.base import Entry, Resource
@@ -44,9 +45,17 @@ class Leaf:
         return self.kind == "file"
 
 
-def tree_of(catalog: Catalog) -> Tree:
-    """Return the tree of a catalogue; its keys are paths and, for what has none, resource ids."""
-    return {key: node for resource in catalog.resources for key, node in _leaves(resource)}
+def bare(_ref: SecretRef) -> str:
+    """Say nothing of a secret but its reference."""
+    return ""
+
+
+def tree_of(catalog: Catalog, label: Label = bare) -> Tree:
+    """Return the tree of a catalogue; its keys are paths and, for what has none, resource ids.
+
+    `label` says something of each secret, such as a fingerprint, so that its change is seen.
+    """
+    return {key: node for resource in catalog.resources for key, node in _leaves(resource, label)}
 
 
 def write_tree(tree: Tree, directory: Path) -> None:
@@ -79,13 +88,12 @@ def read_tree(directory: Path) -> Tree:
     return {key: _leaf(directory, key, value) for key, value in found.items()}
 
 
-def _leaves(resource: Resource) -> Iterator[tuple[str, Leaf]]:
+def _leaves(resource: Resource, label: Label) -> Iterator[tuple[str, Leaf]]:
     match resource:
         case Envdir():
-            yield from _variables(resource)
+            yield from _variables(resource, label)
         case Block():
-            lines = (resource.begin, *resource.lines, resource.end)
-            yield f"{resource.name} ({resource.id})", _described(resource, "\n".join(lines) + "\n")
+            yield f"{resource.name} ({resource.id})", _described(resource, resource.text)
         case Package():
             yield resource.id, _described(resource, "installed\n")
         case User():
@@ -95,10 +103,10 @@ def _leaves(resource: Resource) -> Iterator[tuple[str, Leaf]]:
             yield resource.id, _described(resource, f"install {resource.requirement}\n")
         case _:
             for entry in resource.entries():
-                yield entry.path, _entry_leaf(resource, entry)
+                yield entry.path, _entry_leaf(resource, entry, label)
 
 
-def _variables(envdir: Envdir) -> Iterator[tuple[str, Leaf]]:
+def _variables(envdir: Envdir, label: Label) -> Iterator[tuple[str, Leaf]]:
     """The variables stand under the name that programs use, whatever the generation."""
     for name, content in envdir.variables:
         entry = Entry(
@@ -108,10 +116,10 @@ def _variables(envdir: Envdir) -> Iterator[tuple[str, Leaf]]:
             mode="0640",
             content=content,
         )
-        yield entry.path, _entry_leaf(envdir, entry)
+        yield entry.path, _entry_leaf(envdir, entry, label)
 
 
-def _entry_leaf(resource: Resource, entry: Entry) -> Leaf:
+def _entry_leaf(resource: Resource, entry: Entry, label: Label) -> Leaf:
     return Leaf(
         resource=resource.id,
         kind=entry.kind,
@@ -120,7 +128,7 @@ def _entry_leaf(resource: Resource, entry: Entry) -> Leaf:
         mode=entry.mode,
         target=entry.target,
         sensitive=entry.content is not None and entry.content.sensitive,
-        text="" if entry.content is None else str(entry.content),
+        text="" if entry.content is None else entry.content.redacted(label),
     )
 
 
@@ -159,7 +167,7 @@ def _leaf(directory: Path, key: str, fields: dict[str, object]) -> Leaf:
 
 
 def _inside(directory: Path, key: str) -> Path:
-    path = directory / key.lstrip("/")
-    if ".." in path.parts or not key.startswith("/"):
+    path = PurePosixPath(key)
+    if ".." in path.parts or not path.is_absolute():
         raise InputError(f"{key!r} is no path of a host")
-    return path
+    return directory / key.lstrip("/")

@@ -49,6 +49,11 @@ class PgVersion:
         return "9.6" if self.major == 9 else str(self.major)
 
 
+def counted(number: int, noun: str) -> str:
+    """Say how many there are: "1 host", "2 hosts"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def shown(value: object) -> str:
     """Write a value of an attribute as YAML would have it, on one line."""
     if isinstance(value, bool) or value is None:

@@ -11,6 +11,7 @@ from tests.support.postgres import Binaries, find_binaries
 
 # a loaded machine must not turn a correct property into a failure; nothing is written down
 settings.register_profile("pitr", deadline=None, database=None)
+settings.register_profile("thorough", settings.get_profile("pitr"), max_examples=5000)
 settings.load_profile("pitr")
 
 

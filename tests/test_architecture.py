@@ -15,7 +15,7 @@ MODULES = sorted(
 HOMES_OF_LIBRARIES = {
     "backup_core": {
         "psycopg": "postgres/server.py",
-        "numpy": "postgres/page.py",
+        "numpy": "postgres/page_numpy.py",
         "backports": "stream/compress.py",
         "rich": "cli/output.py",
         "botocore": "storage/s3/credentials.py",

@@ -24,7 +24,7 @@ from backup_core.postgres.wal import (
     parse_wal_name,
     segment_of,
 )
-from backup_core.repository.identity import check_identity, load_identity
+from backup_core.repository.identity import Identity, check_identity, load_identity
 from backup_core.repository.wal_archive import (
     WalObject,
     find_wal,
@@ -86,17 +86,23 @@ def fetch_wal(
 def _attempt(storage: Storage, wal: WalName, request: FetchRequest) -> FetchResult:
     found = find_wal(storage, wal.name)
     if found is not None:
-        size = _deliver(storage, found, request.destination)
+        size = deliver(storage, found, request.destination)
         return FetchResult(name=wal.name, key=found.key, size=size)
     _prove_absent(storage, wal, request)
     return FetchResult(name=wal.name, key=None)
 
 
-def _deliver(storage: Storage, found: WalObject, destination: Path) -> int:
+def deliver(
+    storage: Storage, found: WalObject, destination: Path, *, identity: Identity | None = None
+) -> int:
+    """Write the file whole, checked and synced, in one step; return its size in bytes.
+
+    `identity` is whose WAL it has to be, where that is known; else the repository's record tells.
+    """
     temporary = destination.with_name(f"{destination.name}.pitr-tmp")
     try:
         with temporary.open("wb", buffering=0) as file:
-            for piece in _checked(storage, found):
+            for piece in _checked(storage, found, identity):
                 view = memoryview(piece)
                 while view:
                     view = view[file.write(view) :]
@@ -113,7 +119,7 @@ def _deliver(storage: Storage, found: WalObject, destination: Path) -> int:
         temporary.unlink(missing_ok=True)
 
 
-def _checked(storage: Storage, found: WalObject) -> Iterator[bytes]:
+def _checked(storage: Storage, found: WalObject, identity: Identity | None) -> Iterator[bytes]:
     """Yield the file's bytes; raises unless they are the file of that name, whole."""
     chunks = read_wal(storage, found)
     if found.wal.kind not in (WalKind.SEGMENT, WalKind.PARTIAL):
@@ -122,7 +128,7 @@ def _checked(storage: Storage, found: WalObject) -> Iterator[bytes]:
     first = next(chunks, b"")
     header = parse_segment_header(first, name=found.key)
     check_segment_header(found.wal, header)
-    identity = load_identity(storage)
+    identity = identity or load_identity(storage)
     if identity is not None:
         check_identity(storage, identity, header.system_identifier)
     size = len(first)

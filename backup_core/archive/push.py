@@ -31,7 +31,12 @@ from backup_core.postgres.wal import (
     parse_wal_name,
 )
 from backup_core.repository import layout
-from backup_core.repository.identity import check_identity, claim_repository, load_identity
+from backup_core.repository.identity import (
+    Identity,
+    check_identity,
+    claim_repository,
+    load_identity,
+)
 from backup_core.repository.sealed import SealedStorage
 from backup_core.repository.wal_archive import WalObject, find_wal, read_wal
 from backup_core.storage.base import ObjectInfo, Storage
@@ -50,17 +55,20 @@ class PushResult:
     already_archived: bool
 
 
-def push_wal(storage: Storage, path: Path, *, method: str, level: int) -> PushResult:
+def push_wal(
+    storage: Storage, path: Path, *, method: str, level: int, identity: Identity | None = None
+) -> PushResult:
     """Store the WAL file at `path`; returns only once it is durable in the repository.
 
-    Raises UsageError for a name that is no WAL file's, WalHeaderError for content that is not what
-    the name says, ClusterMismatchError, WalConflictError and StorageError.
+    `identity` is the repository's, for a caller that has asked before. Raises UsageError for a
+    name that is no WAL file's, WalHeaderError for content that is not what the name says,
+    ClusterMismatchError, WalConflictError and StorageError.
     """
     wal = parse_wal_name(path.name)
     try:
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
-            _check_file(storage, wal, path, file, size)
+            _check_file(storage, wal, path, file, size, identity)
             return _store(storage, wal, file, size, method=method, level=level)
     except IsADirectoryError:
         raise UsageError(f"{path} is a directory, not a WAL file") from None
@@ -76,7 +84,14 @@ def push_wal(storage: Storage, path: Path, *, method: str, level: int) -> PushRe
         ) from None
 
 
-def _check_file(storage: Storage, wal: WalName, path: Path, file: BinaryIO, size: int) -> None:
+def _check_file(
+    storage: Storage,
+    wal: WalName,
+    path: Path,
+    file: BinaryIO,
+    size: int,
+    identity: Identity | None,
+) -> None:
     if wal.kind in (WalKind.SEGMENT, WalKind.PARTIAL):
         header = parse_segment_header(file.read(LONG_HEADER_SIZE), name=str(path))
         file.seek(0)
@@ -86,7 +101,10 @@ def _check_file(storage: Storage, wal: WalName, path: Path, file: BinaryIO, size
                 f"{path} has {size} bytes, its page header says {header.segment_size}",
                 hint="The file is truncated or still being written; nothing was archived.",
             )
-        claim_repository(storage, header.system_identifier, header.segment_size)
+        if identity is None:
+            claim_repository(storage, header.system_identifier, header.segment_size)
+        else:
+            check_identity(storage, identity, header.system_identifier)
         return
     _check_text(wal, path, file.read(CHUNK_SIZE))
     file.seek(0)

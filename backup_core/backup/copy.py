@@ -8,10 +8,16 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from backup_core.backup.documents import corrupt_pages_document, files_metadata, manifest
+from backup_core.backup.documents import (
+    corrupt_pages_document,
+    files_metadata,
+    manifest,
+    started_document,
+)
 from backup_core.backup.options import Progress, PushOptions
 from backup_core.backup.pages import PageLayout, is_mended_by_wal
-from backup_core.backup.partition import plan_partitions
+from backup_core.backup.partition import FIRST, Partition, plan_partitions
+from backup_core.backup.resume import take_over
 from backup_core.backup.upload import PartReport, UploadOptions, text_stream
 from backup_core.backup.workers import upload_partitions
 from backup_core.postgres.control import ControlFile, read_control
@@ -40,6 +46,8 @@ class Copy:
         options: PushOptions,
         progress: Progress,
         check_lock: Callable[[], None],
+        *,
+        resumed: bool = False,
     ) -> None:
         self._storage = storage
         self._server = server
@@ -49,6 +57,7 @@ class Copy:
         self._options = options
         self._progress = progress
         self._check_lock = check_lock
+        self._resumed = resumed
         self._listing = Listing(files=(), directories=(), tablespaces=(), warnings=())
         self._found_size = 0
         self._reports: list[PartReport] = []
@@ -66,12 +75,12 @@ class Copy:
         self._found_size = listing.size
         self._progress.total(listing.size)
         self._listing = replace(listing, files=())  # from here on the reports name the files
-        partitions = plan_partitions(
-            listing.files,
-            threshold=self._options.partition_threshold,
-            workers=self._options.workers,
-        )
-        self._reports = upload_partitions(
+        self._reports = self._taken_over(listing)
+        if not self._resumed:
+            document = started_document(self._control.system_identifier)
+            self._put(layout.started(self._name), [document])
+        partitions = self._plan(listing)
+        self._reports += upload_partitions(
             self._storage,
             self._name,
             partitions,
@@ -91,6 +100,34 @@ class Copy:
             {"backup_label": end.label.encode(), "tablespace_map": end.tablespace_map.encode()},
         )
         return end
+
+    def _taken_over(self, listing: Listing) -> list[PartReport]:
+        """What an interrupted backup of this name stored and still is right."""
+        if not self._resumed:
+            return []
+        self._progress.step("compare what an interrupted backup stored")
+        return take_over(
+            self._storage,
+            self._name,
+            listing,
+            self._upload_options(),
+            workers=self._options.workers,
+            warn=self._progress.warn,
+        )
+
+    def _plan(self, listing: Listing) -> tuple[Partition, ...]:
+        """Partitions of the files that are not stored yet."""
+        stored = {file.path for report in self._reports for file in report.files}
+        taken = {report.name.partition(".")[0] for report in self._reports}
+        left = [file for file in listing.files if file.path not in stored]
+        if not left and FIRST in taken:
+            return ()
+        return plan_partitions(
+            left,
+            threshold=self._options.partition_threshold,
+            workers=self._options.workers,
+            taken=taken,
+        )
 
     def corrupt_pages(self, start: Lsn, stop: Lsn) -> dict[str, list[int]]:
         """The suspect pages that no WAL of the backup will mend, by file."""

@@ -87,6 +87,11 @@ def _time(seconds: int) -> str:
     return format_time(datetime.fromtimestamp(seconds, UTC))
 
 
+def started_document(system_identifier: int) -> bytes:
+    """That a backup of this cluster was begun by pitr."""
+    return json.dumps({"version": 1, "system_identifier": system_identifier}).encode()
+
+
 def corrupt_pages_document(corrupt: Mapping[str, Sequence[int]]) -> bytes:
     """The blocks that failed their checksums, by file."""
     return json.dumps({"version": 1, "files": corrupt}).encode()

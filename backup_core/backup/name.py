@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from backup_core.errors import RefusedError
 from backup_core.repository import layout
@@ -29,11 +29,15 @@ def check_name(storage: Storage, name: str, *, standby: bool, warn: Callable[[st
         )
     if name in catalog.unfinished:
         warn(f"removing what an interrupted backup {name} left")
-        leftovers = [info.key for info in storage.list(layout.backup_folder(name))]
-        failed = {key: why for key, why in storage.delete(leftovers).items() if why}
-        if failed:
-            key, why = next(iter(failed.items()))
-            raise RefusedError(
-                f"an interrupted backup left {key}, which cannot be removed: {why}",
-                hint=f"Remove everything below {layout.backup_folder(name)} and try again.",
-            )
+        remove_leftovers(storage, {info.key for info in storage.list(layout.backup_folder(name))})
+
+
+def remove_leftovers(storage: Storage, keys: Collection[str]) -> None:
+    """Delete objects of a backup that was interrupted; raises RefusedError if one stays."""
+    failed = {key: why for key, why in storage.delete(sorted(keys)).items() if why}
+    if failed:
+        key, why = next(iter(failed.items()))
+        raise RefusedError(
+            f"an interrupted backup left {key}, which cannot be removed: {why}",
+            hint="Remove everything in the backup's folder and try again.",
+        )

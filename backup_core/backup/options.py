@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class PushOptions:
     """How to take the backup; times in seconds, sizes in bytes.
 
-    `list_files` writes WAL-G's list of files, which stock wal-g needs in plain for its own deltas.
+    `resume` goes on with an interrupted backup, if there is one. `list_files` writes WAL-G's list
+    of files, which stock wal-g needs in plain for its own deltas.
     """
 
     method: str = "zstd"
@@ -23,6 +24,7 @@ class PushOptions:
     stop_timeout: float | None = None
     alive_interval: float | None = 60.0
     permanent: bool = False
+    resume: bool = False
     list_files: bool = True
     user_data: object = None
 

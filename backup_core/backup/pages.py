@@ -50,28 +50,30 @@ def suspect_pages(
 ) -> Iterator[BadPage]:
     """Check the whole pages in `data`, read at `offset`; yield those that fail each time.
 
-    A page that a later read finds whole replaces the torn one in `data`.
+    A page that a later read finds whole replaces the torn one in `data`. The pauses are the same
+    however many pages fail: a file of garbage must not hold the backup up for hours.
     """
     whole = len(data) - len(data) % pages.block_size
-    for bad in bad_pages(data[:whole], first_block=first_block, block_size=pages.block_size):
-        start = (bad.block - first_block) * pages.block_size
-        page = data[start : start + pages.block_size]
-        last = _read_again(descriptor, page, offset + start, bad, pages.block_size)
-        if last is not None:
-            yield last
+    found = bad_pages(data[:whole], first_block=first_block, block_size=pages.block_size)
+    for _ in range(_REREADS):
+        if not found:
+            break
+        time.sleep(_REREAD_PAUSE)
+        again = (
+            _read_again(descriptor, data, offset, bad.block - first_block, bad.block, pages)
+            for bad in found
+        )
+        found = [bad for bad in again if bad is not None]
+    yield from found
 
 
 def _read_again(
-    descriptor: int, page: memoryview, offset: int, bad: BadPage, block_size: int
+    descriptor: int, data: memoryview, offset: int, number: int, block: int, pages: PageLayout
 ) -> BadPage | None:
-    for _ in range(_REREADS):
-        time.sleep(_REREAD_PAUSE)
-        fill(descriptor, page, offset)
-        again = bad_pages(page, first_block=bad.block, block_size=block_size)
-        if not again:
-            return None
-        bad = again[0]
-    return bad
+    start = number * pages.block_size
+    page = data[start : start + pages.block_size]
+    fill(descriptor, page, offset + start)
+    return next(iter(bad_pages(page, first_block=block, block_size=pages.block_size)), None)
 
 
 def fill(descriptor: int, piece: memoryview, offset: int) -> int:

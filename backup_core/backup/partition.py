@@ -6,11 +6,14 @@ well below the threshold, so that workers stay busy to the end, and the largest 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from backup_core.postgres.datadir import DataFile
 
+FIRST = "part_001"
+"""The partition that has the directories."""
 _SMALLEST = 32 << 20
 _PARTS_PER_WORKER = 8
 
@@ -29,11 +32,12 @@ class Partition:
 
 
 def plan_partitions(
-    files: Sequence[DataFile], *, threshold: int, workers: int
+    files: Sequence[DataFile], *, threshold: int, workers: int, taken: Collection[str] = ()
 ) -> tuple[Partition, ...]:
     """Group files in their order; there is always at least one partition, largest first.
 
-    `threshold` bounds a partition's content in bytes, unless a single file is larger.
+    `threshold` bounds a partition's content in bytes, unless a single file is larger. Names that
+    are `taken` are passed over.
     """
     total = sum(file.size for file in files)
     target = min(threshold, max(_SMALLEST, total // (workers * _PARTS_PER_WORKER)))
@@ -46,7 +50,8 @@ def plan_partitions(
         groups[-1].append(file)
         size += file.size
     largest_first = sorted(groups, key=lambda group: -sum(file.size for file in group))
+    names = (name for number in count(1) if (name := f"part_{number:03d}") not in taken)
     return tuple(
-        Partition(name=f"part_{number:03d}", files=tuple(group))
-        for number, group in enumerate(largest_first, 1)
+        Partition(name=name, files=tuple(group))
+        for name, group in zip(names, largest_first, strict=False)
     )

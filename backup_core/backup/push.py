@@ -13,6 +13,7 @@ from pathlib import Path
 from backup_core.backup.copy import Copy
 from backup_core.backup.name import check_name
 from backup_core.backup.options import Progress, PushOptions
+from backup_core.backup.resume import find_interrupted
 from backup_core.backup.wal import prove_archiving, wait_for_wal
 from backup_core.errors import ClusterMismatchError, CorruptPagesError, ServerError, UsageError
 from backup_core.postgres.control import ControlFile, read_control
@@ -57,11 +58,17 @@ def push_backup(
         start_lsn = server.start_backup(f"pitr {format_time(started)}")
         timeline = server.checkpoint_timeline()
         first = segment_of(start_lsn, control.wal_segment_size)
-        name = layout.backup_name(segment_name(timeline, first, control.wal_segment_size))
-        check_name(storage, name, standby=server.in_recovery(), warn=progress.warn)
-        copy = Copy(storage, server, directory, control, name, options, progress, check_lock)
+        first_segment = segment_name(timeline, first, control.wal_segment_size)
+        interrupted = find_interrupted(storage, timeline) if options.resume else None
+        name = interrupted or layout.backup_name(first_segment)
+        if interrupted is None:
+            check_name(storage, name, standby=server.in_recovery(), warn=progress.warn)
+        copy = Copy(
+            *(storage, server, directory, control, name, options, progress, check_lock),
+            resumed=interrupted is not None,
+        )
         end = copy.run()
-        if end.first_segment != name.removeprefix("base_"):
+        if end.first_segment != first_segment:
             raise ServerError(f"backup {name} turned out to begin at segment {end.first_segment}")
         progress.step("wait for the backup's WAL to be archived")
         timeout = options.stop_timeout or options.archive_timeout

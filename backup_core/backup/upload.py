@@ -1,10 +1,10 @@
 """One tar partition on its way to the store: every byte is read once.
 
-read -> page checksums -> file digest -> tar -> compress -> object digest, pulled by the store. The
-stages do their work in C without the interpreter's lock, so threads suffice. Frames are compressed
-independently of each other, so that one large file keeps several processors busy; a codec that has
-one frame an object compresses a partition in one thread. What is learned on the way is collected in
-a PartReport; a stream that is built again starts a fresh one.
+read -> page checksums -> file digest -> tar -> compress -> digests of frame and object, pulled by
+the store. The stages do their work in C without the interpreter's lock, so threads suffice. Frames
+are compressed independently of each other, so that one large file keeps several processors busy; a
+codec that has one frame an object compresses a partition in one thread. What is learned on the way
+is collected in a PartReport; a stream that is built again starts a fresh one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from backup_core.backup.frames import Frame, FrameMemory, Packer
+from backup_core.backup.page_cache import ColdPages
 from backup_core.backup.pages import PageLayout, SuspectPage, fill, suspect_pages
 from backup_core.backup.partition import Partition
 from backup_core.errors import PitrError
@@ -24,9 +26,7 @@ from backup_core.stream import tar
 from backup_core.stream.chunks import CHUNK_SIZE
 from backup_core.stream.compress import FRAMED, compress, encode
 
-FRAME_SIZE = 4 << 20
-
-_Compress = Callable[[bytearray], tuple[int, bytes]]
+_Compress = Callable[[Frame], "_Compressed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +34,15 @@ class UploadOptions:
     """What all partitions share; `pages` is None where checksums are not verified.
 
     `checkpoint` is called with the bytes just read and may raise to abandon the partition. `each`
-    does for frames what `map` does, perhaps several at once.
+    does for frames what `map` does, perhaps several at once; their memory comes from `memory`.
     """
 
     method: str
     level: int
     pages: PageLayout | None
     checkpoint: Callable[[int], None]
-    each: Callable[[_Compress, Iterable[bytearray]], Iterator[tuple[int, bytes]]] = map
+    each: Callable[[_Compress, Iterable[Frame]], Iterator[_Compressed]] = map
+    memory: FrameMemory = field(default_factory=FrameMemory)
 
 
 @dataclass(kw_only=True)
@@ -53,6 +54,7 @@ class PartReport:
     suspects: list[SuspectPage] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
     frames: list[tuple[int, int]] = field(default_factory=list)
+    frame_digests: list[bytes] = field(default_factory=list)
     tar_size: int = 0
     stored_size: int = 0
     sha256: str = ""
@@ -65,7 +67,17 @@ class PartReport:
             tar_size=self.tar_size,
             sha256=self.sha256,
             frames=tuple(self.frames),
+            frame_digests=b"".join(self.frame_digests),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Compressed:
+    """A frame as it is stored, its digest, and the bytes of tar in it."""
+
+    tar_size: int
+    data: bytes
+    sha256: bytes
 
 
 def partition_stream(
@@ -75,114 +87,112 @@ def partition_stream(
     report: PartReport,
 ) -> Iterator[bytes]:
     """Yield the compressed tar of `directories` and the partition's files, filling `report`."""
-    return compressed_tar(_members(partition, directories, options, report), options, report)
+    packer = Packer(options.memory)
+    members = _members(partition, directories, packer, options, report)
+    return _compressed(members, packer, options, report)
 
 
 def text_stream(
     members: Mapping[str, bytes], options: UploadOptions, report: PartReport
 ) -> Iterator[bytes]:
     """Yield the compressed tar of small files that are at hand, by their names in it."""
-    return compressed_tar(_small_members(members, report), options, report)
+    packer = Packer(options.memory)
+    return _compressed(_small_members(members, packer, report), packer, options, report)
 
 
-def compressed_tar(
-    pieces: Iterator[bytes | memoryview], options: UploadOptions, report: PartReport
+def _compressed(
+    frames: Iterator[Frame], packer: Packer, options: UploadOptions, report: PartReport
 ) -> Iterator[bytes]:
-    """Compress tar pieces, in frames of about 4 MiB where the codec allows, filling `report`."""
+    """Compress a tar, in frames of about 4 MiB where the codec allows, filling `report`."""
     compressed = _in_frames if options.method in FRAMED else _in_one_frame
     digest = hashlib.sha256()
-    for data in compressed(_counted(pieces, report), options, report):
+    for data in compressed(frames, options, report):
         digest.update(data)
         report.stored_size += len(data)
         yield data
     report.sha256 = digest.hexdigest()
+    report.tar_size = packer.size
 
 
 def _in_frames(
-    pieces: Iterable[bytes | memoryview], options: UploadOptions, report: PartReport
+    frames: Iterable[Frame], options: UploadOptions, report: PartReport
 ) -> Iterator[bytes]:
-    def compressed(frame: bytearray) -> tuple[int, bytes]:
-        return len(frame), compress(frame, method=options.method, level=options.level)
+    def compressed(frame: Frame) -> _Compressed:
+        data = compress(frame.content, method=options.method, level=options.level)
+        size = frame.size
+        frame.release()
+        return _Compressed(tar_size=size, data=data, sha256=hashlib.sha256(data).digest())
 
     start = 0
-    for size, data in options.each(compressed, _frames(pieces)):
+    for each in options.each(compressed, frames):
         report.frames.append((report.stored_size, start))
-        start += size
-        yield data
+        report.frame_digests.append(each.sha256)
+        start += each.tar_size
+        yield each.data
 
 
 def _in_one_frame(
-    pieces: Iterable[bytes | memoryview], options: UploadOptions, report: PartReport
+    frames: Iterable[Frame], options: UploadOptions, report: PartReport
 ) -> Iterator[bytes]:
     report.frames.append((0, 0))
-    return encode(pieces, method=options.method, level=options.level)
+    return encode(_used(frames), method=options.method, level=options.level)
 
 
-def _counted(
-    pieces: Iterable[bytes | memoryview], report: PartReport
-) -> Iterator[bytes | memoryview]:
-    for piece in pieces:
-        report.tar_size += len(piece)
-        yield piece
-
-
-def _frames(pieces: Iterable[bytes | memoryview]) -> Iterator[bytearray]:
-    """Copy the pieces together, for they share a buffer; each frame is a fresh one."""
-    frame = bytearray()
-    for piece in pieces:
-        frame += piece
-        if len(frame) >= FRAME_SIZE:
-            yield frame
-            frame = bytearray()
-    if frame:
-        yield frame
+def _used(frames: Iterable[Frame]) -> Iterator[memoryview]:
+    """The content of frames, whose memory is free once the next is asked for."""
+    for frame in frames:
+        yield frame.content
+        frame.release()
 
 
 def _members(
     partition: Partition,
     directories: tuple[DataDirectory, ...],
+    packer: Packer,
     options: UploadOptions,
     report: PartReport,
-) -> Iterator[bytes | memoryview]:
+) -> Iterator[Frame]:
     for directory in directories:
-        yield tar.header(
-            tar.TarMember(
-                name=f"/{directory.path}",
-                mode=directory.mode,
-                mtime=directory.mtime,
-                uid=directory.uid,
-                gid=directory.gid,
-                is_directory=True,
-            )
+        member = tar.TarMember(
+            name=f"/{directory.path}",
+            mode=directory.mode,
+            mtime=directory.mtime,
+            uid=directory.uid,
+            gid=directory.gid,
+            is_directory=True,
         )
-    buffer = memoryview(bytearray(CHUNK_SIZE))
+        yield from packer.put(tar.header(member))
     for file in partition.files:
-        yield from _file(file, buffer, options, report)
-    yield tar.END_OF_ARCHIVE
+        yield from _file(file, packer, options, report)
+    yield from packer.put(tar.END_OF_ARCHIVE)
+    yield from packer.rest()
 
 
-def _small_members(members: Mapping[str, bytes], report: PartReport) -> Iterator[bytes]:
+def _small_members(
+    members: Mapping[str, bytes], packer: Packer, report: PartReport
+) -> Iterator[Frame]:
     for name, content in members.items():
         member = tar.TarMember(name=name, size=len(content))
-        yield tar.header(member)
+        yield from packer.put(tar.header(member))
         report.files.append(
             IndexedFile(
                 path=name.lstrip("/"),
                 part=report.name,
-                offset=report.tar_size,
+                offset=packer.size,
                 size=member.size,
                 mode=member.mode,
                 mtime=member.mtime,
                 sha256=hashlib.sha256(content).hexdigest(),
             )
         )
-        yield content + tar.padding(len(content))
-    yield tar.END_OF_ARCHIVE
+        yield from packer.put(content + tar.padding(len(content)))
+    yield from packer.put(tar.END_OF_ARCHIVE)
+    yield from packer.rest()
 
 
 def _file(
-    file: DataFile, buffer: memoryview, options: UploadOptions, report: PartReport
-) -> Iterator[bytes | memoryview]:
+    file: DataFile, packer: Packer, options: UploadOptions, report: PartReport
+) -> Iterator[Frame]:
     try:
         descriptor = os.open(file.source, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -194,23 +204,19 @@ def _file(
         size = os.fstat(descriptor).st_size
         if size > CHUNK_SIZE:
             os.posix_fadvise(descriptor, 0, size, os.POSIX_FADV_SEQUENTIAL)
-        yield tar.header(
-            tar.TarMember(
-                name=f"/{file.path}",
-                size=size,
-                mode=file.mode,
-                mtime=file.mtime,
-                uid=file.uid,
-                gid=file.gid,
-            )
+        member = tar.TarMember(
+            name=f"/{file.path}",
+            size=size,
+            mode=file.mode,
+            mtime=file.mtime,
+            uid=file.uid,
+            gid=file.gid,
         )
-        offset = report.tar_size
+        yield from packer.put(tar.header(member))
+        offset = packer.size
         digest = hashlib.sha256()
-        for piece in _content(file, descriptor, size, buffer, options, report):
-            digest.update(piece)
-            options.checkpoint(len(piece))
-            yield piece
-        yield tar.padding(size)
+        yield from _content(file, descriptor, size, packer, digest.update, options, report)
+        yield from packer.put(tar.padding(size))
     except OSError as error:
         raise _unreadable(file, error) from None
     finally:
@@ -228,22 +234,48 @@ def _file(
     )
 
 
+def examine(file: DataFile, options: UploadOptions, report: PartReport) -> tuple[int, str] | None:
+    """Read a file as an upload would; return its size and SHA-256, None if it vanished.
+
+    Pages that fail their checksums go to the report.
+    """
+    packer = Packer(options.memory)
+    digest = hashlib.sha256()
+    try:
+        descriptor = os.open(file.source, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    try:
+        size = os.fstat(descriptor).st_size
+        for frame in _content(file, descriptor, size, packer, digest.update, options, report):
+            frame.release()
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    finally:
+        os.close(descriptor)
+    return size, digest.hexdigest()
+
+
 def _content(
     file: DataFile,
     descriptor: int,
     size: int,
-    buffer: memoryview,
+    packer: Packer,
+    digest: Callable[[memoryview], None],
     options: UploadOptions,
     report: PartReport,
-) -> Iterator[memoryview]:
-    """Yield exactly `size` bytes: what grew is cut, what shrank is filled with zeros.
+) -> Iterator[Frame]:
+    """Pack exactly `size` bytes: what grew is cut, what shrank is filled with zeros.
 
     WAL replay redoes both the growth and the truncation.
     """
     segment = relation_segment(file.path) if options.pages else None
+    cold = ColdPages(descriptor, size)
     offset = 0
     while offset < size:
-        piece = buffer[: min(len(buffer), size - offset)]
+        piece = packer.room(size - offset)
         filled = fill(descriptor, piece, offset)
         piece[filled:] = bytes(len(piece) - filled)
         if segment is not None and options.pages is not None:
@@ -252,8 +284,11 @@ def _content(
             report.suspects.extend(
                 SuspectPage(path=file.path, block=bad.block, lsn=bad.lsn) for bad in found
             )
-        yield piece
+        cold.give_up(offset, offset + len(piece))
+        digest(piece)
+        options.checkpoint(len(piece))
         offset += len(piece)
+        yield from packer.filled(len(piece))
 
 
 def _unreadable(file: DataFile, error: OSError) -> PitrError:

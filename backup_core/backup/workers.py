@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
-from backup_core.backup.partition import Partition
+from backup_core.backup.partition import FIRST, Partition
 from backup_core.backup.upload import PartReport, UploadOptions, partition_stream
 from backup_core.postgres.datadir import DataDirectory
 from backup_core.repository import layout
@@ -29,7 +29,7 @@ def upload_partitions(
     alive_interval: float | None,
     watch: Callable[[], None],
 ) -> list[PartReport]:
-    """Upload all partitions, the first with the directories; return their reports in order.
+    """Upload all partitions, that of the first name with the directories; return their reports.
 
     Every `alive_interval` seconds `watch` is called. The first error of a worker or of `watch`
     ends all workers and is raised.
@@ -38,7 +38,7 @@ def upload_partitions(
     def upload(partition: Partition, advance: Callable[[int], None]) -> PartReport:
         key = layout.partition(name, partition.name, extension)
         report = PartReport(name=key.rpartition("/")[2])
-        held = directories if partition is partitions[0] else ()
+        held = directories if partition.name == FIRST else ()
         checked = replace(
             options, checkpoint=advance, each=partial(in_order, compressors, _FRAMES_AHEAD)
         )

@@ -16,9 +16,12 @@ from datetime import datetime
 from pathlib import Path
 
 from backup_core import log
-from backup_core.cli.options import add_common, load_settings, open_repository
+from backup_core.archive.spool import Spool
+from backup_core.cli.fetch_some import fetch_some
+from backup_core.cli.options import add_common, add_spool, load_settings, open_throttled
 from backup_core.cli.output import duration, moment, reporter, size
 from backup_core.cli.restore_plan import print_plan
+from backup_core.cli.spooling import empty_for_restore, spool_for_restore
 from backup_core.config import Loaded, stores
 from backup_core.errors import UsageError
 from backup_core.postgres.lsn import Lsn
@@ -29,7 +32,9 @@ from backup_core.postgres.recovery import (
     restore_command,
 )
 from backup_core.restore.fetch import carry_out
+from backup_core.restore.occupied import Onto
 from backup_core.restore.prepare import RestorePlan, RestoreRequest, plan_restore
+from backup_core.stream.throttle import paced_advance
 
 _KEEPS_TARGET = 13
 _NOT_IN_A_COMMAND = ("s3_", "gcs_", "age_", "libsodium_", "pgp_", "gpg_", "key_command")
@@ -41,7 +46,7 @@ _UTC = re.compile(r"\s*(UTC|GMT|Z)$")  # as the server's log writes it
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("pgdata", help="an empty or absent directory to restore into")
+    parser.add_argument("pgdata", help="where to: empty or absent, but for --resume and --delta")
     parser.add_argument("name", nargs="?", help="a backup's name, or LATEST")
     targets = parser.add_argument_group("recovery target (manual, section 19.5.6)")
     targets.add_argument("--target-time", metavar="TIME", help="stop before commits after TIME")
@@ -60,6 +65,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=["pause", "promote", "shutdown"],
         help="what the server does at the target; its own default is to pause",
     )
+    _configure_restore(parser)
+    add_common(parser)
+
+
+def _configure_restore(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("restore")
     where.add_argument(
         "--tablespace-mapping",
@@ -78,40 +88,70 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--no-recovery-config", action="store_true", help="write no settings and no signal file"
     )
     where.add_argument("--workers", metavar="N", help="restore this many parts at once")
+    onto = where.add_mutually_exclusive_group()
+    onto.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a restore of the same backup that was interrupted",
+    )
+    onto.add_argument(
+        "--delta",
+        action="store_true",
+        help="turn a stopped server's data directory into the backup: fetch files that differ by "
+        "digest, remove what the backup does not have",
+    )
+    onto.add_argument(
+        "--only",
+        metavar="PATTERN",
+        action="append",
+        help="write only the files whose paths match, below the directory; may be repeated",
+    )
+    where.add_argument(
+        "--verify",
+        action="store_true",
+        help="hold every restored file against its SHA-256 at the end, as pg_verifybackup does",
+    )
     where.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     where.add_argument(
         "--force",
         action="store_true",
-        help="go on although WAL is missing on the way, or bytes of a WAL-E backup",
+        help="go on although WAL is missing on the way, or bytes of a WAL-E backup, or WAL that "
+        "was never archived is lost by --delta",
     )
     where.add_argument(
         "--minimal-config",
         action="store_true",
         help="write postgresql.conf, pg_hba.conf and pg_ident.conf where the backup holds none",
     )
-    add_common(parser)
+    add_spool(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Plan, show the plan, and carry it out."""
-    loaded = load_settings(args, download_concurrency=args.workers)
+    loaded = load_settings(args, download_concurrency=args.workers, spool_dir=args.spool_dir)
     workers = loaded.settings.download_concurrency
     if not str(args.pgdata).strip():
         raise UsageError("the directory to restore into has an empty name")
     target = _target(args)
-    storage = open_repository(loaded.settings)
-    planned = plan_restore(
-        storage,
-        RestoreRequest(
-            data_dir=Path(args.pgdata).absolute(),
-            backup=args.name,
-            target=target,
-            tablespace_mapping=_mapping(args.tablespace_mapping),
-            force=args.force,
-            minimal_config=args.minimal_config,
-        ),
+    storage = open_throttled(loaded.settings)
+    if args.only:
+        _refuse_recovery(args, target)
+        return fetch_some(storage, args, workers, loaded.settings.disk_rate_limit)
+    request = RestoreRequest(
+        data_dir=Path(args.pgdata).absolute(),
+        backup=args.name,
+        target=target,
+        tablespace_mapping=_mapping(args.tablespace_mapping),
+        force=args.force,
+        minimal_config=args.minimal_config,
+        onto=_onto(args),
+        verify=args.verify,
     )
-    recovery = None if args.no_recovery_config else _recovery(args, loaded, planned, target)
+    spool = spool_for_restore(loaded, request.data_dir, who="backup-fetch")
+    limit = loaded.settings.disk_rate_limit
+    read = paced_advance(lambda _: None, limit)
+    planned = plan_restore(storage, request, workers=workers, advance=read)
+    recovery = None if args.no_recovery_config else _recovery(args, loaded, planned, target, spool)
     logger = log.get("backup-fetch")
     for warning in planned.warnings:
         log.event(logger, log.WARNING, warning)
@@ -121,14 +161,16 @@ def run(args: argparse.Namespace) -> int:
         print_plan(planned, recovery, workers=workers)
         return 0
     began = datetime.now().astimezone()
+    if spool is not None:
+        empty_for_restore(spool, who="backup-fetch")
     with reporter(logger) as report:
-        report.total(planned.restored_size)
+        report.total(planned.restored_size - planned.existing.kept_size)
         carry_out(
             storage,
             planned,
             recovery,
             workers=workers,
-            advance=report.advance,
+            advance=paced_advance(report.advance, limit),
             step=report.step,
             warn=lambda warning: log.event(logger, log.WARNING, warning),
         )
@@ -146,6 +188,19 @@ def run(args: argparse.Namespace) -> int:
         state="complete",
     )
     return 0
+
+
+def _refuse_recovery(args: argparse.Namespace, target: RecoveryTarget) -> None:
+    if target.is_set or args.standby or args.tablespace_mapping or args.minimal_config:
+        raise UsageError(
+            "--only writes files and sets nothing up: options of recovery make no sense with it"
+        )
+
+
+def _onto(args: argparse.Namespace) -> Onto:
+    if args.resume:
+        return Onto.RESUME
+    return Onto.DELTA if args.delta else Onto.EMPTY
 
 
 def _next_step(configured: bool) -> str:
@@ -208,10 +263,14 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
 
 
 def _recovery(
-    args: argparse.Namespace, loaded: Loaded, planned: RestorePlan, target: RecoveryTarget
+    args: argparse.Namespace,
+    loaded: Loaded,
+    planned: RestorePlan,
+    target: RecoveryTarget,
+    spool: Spool | None,
 ) -> RecoveryConfig:
     command = args.restore_command or restore_command_for(
-        args, loaded, planned, target, standby=args.standby
+        args, loaded, planned, target, spool, standby=args.standby
     )
     return recovery_files(
         planned.backup.major,
@@ -229,6 +288,7 @@ def restore_command_for(
     loaded: Loaded,
     planned: RestorePlan,
     target: RecoveryTarget,
+    spool: Spool | None = None,
     *,
     standby: bool = False,
 ) -> str:
@@ -242,7 +302,9 @@ def restore_command_for(
         extra += ["--repository", loaded.settings.repository]
     if target.is_set and planned.backup.major < _KEEPS_TARGET and not standby:
         extra.append("--demand")
-    return restore_command([_program()], extra_arguments=extra)
+    return restore_command(
+        [_program()], spool=None if spool is None else spool.root, extra_arguments=extra
+    )
 
 
 def _warn_of_environment(args: argparse.Namespace, loaded: Loaded) -> None:

@@ -14,10 +14,11 @@ import json
 from backup_core import log
 from backup_core.backup.options import Progress, PushOptions
 from backup_core.backup.push import PushResult, push_backup
-from backup_core.cli.options import add_common, load_settings, open_repository
+from backup_core.cli.options import add_common, load_settings, open_throttled
 from backup_core.cli.output import duration, reporter, size
 from backup_core.config import Settings
 from backup_core.postgres.server import connect
+from backup_core.stream.throttle import paced_advance
 
 CORRUPT_PAGES = 4
 _SHOWN = 20
@@ -30,6 +31,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "pgdata", nargs="?", help="the data directory; the server knows it if this is left out"
     )
     parser.add_argument("--permanent", action="store_true", help="mark it not to be deleted")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep what an interrupted backup stored of files that are still the same, by content",
+    )
     parser.add_argument("--add-user-data", metavar="JSON", help="keep this with the backup")
     parser.add_argument(
         "--fail-on-corrupt-page",
@@ -62,20 +68,20 @@ def run(args: argparse.Namespace) -> int:
     if settings.encryption != "none" and settings.compat == "wal-g":
         message = "files_metadata.json is stored in plain for wal-g: it names the cluster's files"
         log.event(logger, log.WARNING, message)
-    storage = open_repository(settings)
+    storage = open_throttled(settings)
     with connect() as server, reporter(logger) as report:
         progress = Progress(
             step=report.step,
             total=report.total,
-            advance=report.advance,
+            advance=paced_advance(report.advance, settings.disk_rate_limit),
             warn=lambda text: log.event(logger, log.WARNING, text),
         )
-        options = _options(settings, permanent=args.permanent)
+        options = _options(settings, permanent=args.permanent, resume=args.resume)
         result = push_backup(storage, server, settings.pgdata, options, progress)
     return _report(result, settings)
 
 
-def _options(settings: Settings, *, permanent: bool) -> PushOptions:
+def _options(settings: Settings, *, permanent: bool, resume: bool) -> PushOptions:
     return PushOptions(
         method=settings.compression_method,
         level=settings.zstd_level,
@@ -87,6 +93,7 @@ def _options(settings: Settings, *, permanent: bool) -> PushOptions:
         stop_timeout=settings.stop_backup_timeout,
         alive_interval=settings.alive_check_interval,
         permanent=permanent,
+        resume=resume,
         list_files=settings.encryption == "none" or settings.compat == "wal-g",
         user_data=json.loads(settings.sentinel_user_data) if settings.sentinel_user_data else None,
     )

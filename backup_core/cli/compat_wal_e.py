@@ -18,8 +18,7 @@ from backup_core.errors import UsageError
 
 ABSENT, NOT_FOUND = 74, 1
 _OTHERS = {
-    "delete": "pitr does not delete yet; what WAL-E wrote, WAL-E itself deletes.",
-    "wal-prefetch": "Only wal-fetch of WAL-E calls it; pitr does not prefetch.",
+    "wal-prefetch": "Only wal-fetch of WAL-E calls it; PITR_SPOOL_DIR lets pitr prefetch.",
 }
 _REFUSED = {
     "wabs_account_name": "--wabs-account-name is for Azure, which this build does not have",
@@ -80,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("version")
     _add_backup_commands(commands)
     _add_wal_commands(commands)
+    _add_delete(commands)
     for name in _OTHERS:
         commands.add_parser(name).add_argument("rest", nargs="*")
     return parser
@@ -112,6 +112,21 @@ def _add_wal_commands(commands: Commands) -> None:
     fetch.add_argument("-p", "--prefetch", type=int)
 
 
+def _add_delete(commands: Commands) -> None:
+    delete = commands.add_parser("delete")
+    delete.add_argument("--confirm", action="store_true")
+    forms = delete.add_subparsers(dest="form", metavar="FORM", required=True)
+    forms.add_parser("before").add_argument("word")
+    forms.add_parser("retain").add_argument("word")
+    forms.add_parser("everything")
+
+
+def _delete_arguments(args: argparse.Namespace) -> tuple[str, ...]:
+    word = getattr(args, "word", None)
+    confirm = ("--confirm",) if args.confirm else ()
+    return (args.form, *(() if word is None else (word,)), *confirm)
+
+
 def _own_arguments(command: str, args: argparse.Namespace) -> tuple[str, ...]:
     """Our arguments; the pool of wal-push and the prefetch of wal-fetch have no counterpart."""
     if command == "wal-push":
@@ -121,6 +136,8 @@ def _own_arguments(command: str, args: argparse.Namespace) -> tuple[str, ...]:
     if command == "backup-list":
         detail = ("--detail",) if args.detail else ()
         return detail if args.query is None else (*detail, args.query)
+    if command == "delete":
+        return _delete_arguments(args)
     workers = () if args.pool_size is None else ("--workers", str(args.pool_size))
     if command == "backup-push":
         return (args.pgdata, *workers)

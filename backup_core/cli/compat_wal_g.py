@@ -18,17 +18,15 @@ from backup_core.errors import UsageError
 _SETTINGS = ("WALG_", "WALE_", "AWS_", "PG", "GOOGLE_APPLICATION_CREDENTIALS")
 _USAGE = """usage: wal-g [--config FILE] [--SETTING VALUE] COMMAND ARGUMENTS
 
-pitr in the place of WAL-G (docs/migrating.md), for backup-push, backup-fetch, backup-list, wal-push
-and wal-fetch; wal-g COMMAND --help lists the arguments of each."""
+pitr in the place of WAL-G (docs/migrating.md), for backup-push, backup-fetch, backup-list,
+backup-mark, delete, wal-push and wal-fetch; wal-g COMMAND --help lists the arguments of each."""
 _OTHERS = {
-    "delete": "pitr does not delete yet; stock wal-g deletes what pitr wrote, too.",
-    "backup-mark": "Take the backup with --permanent; stock wal-g marks what pitr wrote, too.",
-    "wal-prefetch": "Only wal-fetch of WAL-G calls it; pitr does not prefetch.",
+    "wal-prefetch": "Only wal-fetch of WAL-G calls it; PITR_SPOOL_DIR lets pitr prefetch.",
     "wal-receive": "Archive with wal-push in archive_command.",
     "wal-restore": "pitr wal-fetch brings single files.",
     "wal-show": "Use pitr wal-show, which has another output.",
-    "wal-verify": "Use pitr wal-show, which tells of gaps.",
-    "wal-purge": "pitr does not delete yet.",
+    "wal-verify": "Use pitr wal-verify --server, which has another output and fails by its code.",
+    "wal-purge": "Use delete garbage ARCHIVES.",
     "copy": "Use pitr copy FROM TO, which names two repositories and no files.",
     "st": "Use pitr st.",
     "catchup-push": "pitr takes full backups only.",
@@ -55,6 +53,7 @@ _WITHOUT_EFFECT = {
     "without_files_metadata": "the files metadata is always written",
     "delta_from_name": "every backup is a full one",
     "delta_from_user_data": "every backup is a full one",
+    "without_backup_check": "the oldest backup that stays need not be a full one",
 }
 _REFUSED = {
     "mask": ("restores some of the files, which is no server that starts", "Restore all of it."),
@@ -169,6 +168,20 @@ def _backup_list(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", action="store_true")
 
 
+def _backup_mark(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    parser.add_argument("-i", "--impermanent", action="store_true")
+
+
+def _delete(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("form")
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("-a", "--after")
+    for name in ("confirm", "use-sentinel-time", "without-backup-check"):
+        parser.add_argument(f"--{name}", action="store_true")
+    parser.add_argument("--target-user-data")
+
+
 def _wal_push(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path")
 
@@ -182,6 +195,8 @@ _PARSERS = {
     "backup-push": _backup_push,
     "backup-fetch": _backup_fetch,
     "backup-list": _backup_list,
+    "backup-mark": _backup_mark,
+    "delete": _delete,
     "wal-push": _wal_push,
     "wal-fetch": _wal_fetch,
 }
@@ -207,10 +222,24 @@ def _own_arguments(command: str, args: argparse.Namespace) -> tuple[str, ...]:
         return tuple(f"--{name}" for name in ("pretty", "json", "detail") if getattr(args, name))
     if command == "backup-fetch":
         return _fetch_arguments(args)
+    if command == "backup-mark":
+        return (args.name, *(("--impermanent",) if args.impermanent else ()))
+    if command == "delete":
+        return _delete_arguments(args)
     return (
         *(() if args.pgdata is None else (args.pgdata,)),
         *(("--permanent",) if args.permanent else ()),
         *(() if args.add_user_data is None else ("--add-user-data", args.add_user_data)),
+    )
+
+
+def _delete_arguments(args: argparse.Namespace) -> tuple[str, ...]:
+    """The words are wal-g's; a sentinel's time is what we always go by."""
+    return (
+        args.form,
+        *args.words,
+        *(() if args.after is None else ("--after", args.after)),
+        *(("--confirm",) if args.confirm else ()),
     )
 
 

@@ -41,7 +41,8 @@ def refuse_command(tool: str, command: str, reasons: Mapping[str, str]) -> Usage
         return UsageError(f'pitr does not take over "{tool} {command}"', hint=reasons[command])
     return UsageError(
         f'there is no command "{tool} {command}"' if command else f"{tool} without a command",
-        hint="pitr stands in for backup-push, backup-fetch, backup-list, wal-push and wal-fetch.",
+        hint="pitr stands in for backup-push, backup-fetch, backup-list, delete, wal-push and "
+        "wal-fetch.",
     )
 
 

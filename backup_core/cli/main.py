@@ -31,12 +31,19 @@ COMMANDS = {
     "wal-push": Command(module="wal_push", summary="archive a WAL file (archive_command)"),
     "wal-fetch": Command(module="wal_fetch", summary="fetch a WAL file (restore_command)"),
     "wal-show": Command(module="wal_show", summary="show timelines, ranges and gaps of the WAL"),
+    "wal-verify": Command(module="wal_verify", summary="verify that the needed WAL is there"),
+    "wal-repair": Command(module="wal_repair", summary="archive what was lost, from a pg_wal"),
     "backup-push": Command(module="backup_push", summary="take a base backup of a running cluster"),
     "backup-list": Command(module="backup_list", summary="list the base backups"),
     "backup-fetch": Command(module="backup_fetch", summary="restore a base backup to a moment"),
+    "backup-cat": Command(module="backup_cat", summary="write a file of a backup to the output"),
+    "backup-verify": Command(module="backup_verify", summary="verify stored backups by digest"),
+    "backup-mark": Command(module="backup_mark", summary="mark a backup permanent, or not"),
+    "delete": Command(module="delete", summary="remove backups, and WAL that none needs"),
     "windows": Command(module="windows", summary="show from when to when recovery is possible"),
     "check": Command(module="check", summary="look at everything that can be wrong"),
     "metrics": Command(module="metrics", summary="write metrics for Prometheus"),
+    "report": Command(module="report", summary="draw what can be recovered as a page"),
     "drill": Command(module="drill", summary="prove that the backups can be restored"),
     "copy": Command(module="copy", summary="copy backups and WAL to another repository"),
     "st": Command(module="st", summary="look at, move and check single objects of the store"),
@@ -44,6 +51,10 @@ COMMANDS = {
     "rewrap": Command(module="rewrap", summary="encrypt what is stored for other age keys"),
     "config": Command(module="config", summary="show every setting and where it comes from"),
     "compat": Command(module="compat", summary="take the command line of wal-e or wal-g"),
+}
+_WORKERS = {
+    "push-ahead": Command(module="push_ahead", summary="what wal-push leaves behind"),
+    "prefetch": Command(module="prefetch", summary="what wal-fetch leaves behind"),
 }
 TOOLS = ("wal-e", "wal-g")
 """Names under which pitr, called by a link, takes that tool's command line."""
@@ -77,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if called in TOOLS:
         arguments = ["compat", called, *arguments]
     name = arguments[0] if arguments else ""
-    command = COMMANDS.get(name)
+    command = COMMANDS.get(name) or _WORKERS.get(name)
     if command is None:
         return _without_command(name)
     return _run(name, command, arguments[1:], who=f"pitr {name}")

@@ -10,6 +10,7 @@ arguments or settings.
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,8 +21,9 @@ from backup_core.cli.options import add_common, load_settings
 from backup_core.config import Settings, values
 from backup_core.errors import ConfigError, UsageError
 from backup_core.monitor.gather import gather
-from backup_core.monitor.samples import Sample, samples
+from backup_core.monitor.samples import METRICS, Sample, samples
 
+_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _LOOPBACK = "127.0.0.1"
 
 
@@ -42,6 +44,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="5min",
         help="with --listen: how often to look at the repository",
     )
+    parser.add_argument(
+        "--label",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a label for every metric, such as host=db1; may be repeated",
+    )
     add_common(parser)
 
 
@@ -53,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     server = args.only != "repository"
     repository = args.only != "server"
     generation = _generation(args.envdir)
+    labels = dict(map(_label, args.label))
 
     def look(*, server: bool, repository: bool) -> list[Sample]:
         return _look(settings, generation, server=server, repository=repository)
@@ -60,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
     if args.listen is None:
         found = look(server=server, repository=repository)
         if args.textfile is None:
-            print(exposition.as_text(lambda: found), end="")
+            print(exposition.as_text(lambda: found, labels), end="")
         else:
-            exposition.write(args.textfile, lambda: found)
+            exposition.write(args.textfile, lambda: found, labels)
         return 0
     address, port = _address(args.listen)
     every = values.duration(args.every)
@@ -75,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
             looked[0] = time.monotonic()
         return [*(look(server=True, repository=False) if server else ()), *kept]
 
-    exposition.serve(address, port, gathered)
+    exposition.serve(address, port, gathered, labels)
     return 0
 
 
@@ -101,6 +111,14 @@ def _generation(envdir: Path | None) -> int | None:
         return None
     name = envdir.readlink().name
     return int(name) if name.isdecimal() else None
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    taken = {label for metric in METRICS for label in metric.labels}
+    if not equals or _LABEL.fullmatch(name) is None or name in taken:
+        raise UsageError(f'"{text}" is no label', hint="Write NAME=VALUE, such as host=db1.")
+    return name, value
 
 
 def _address(text: str) -> tuple[str, int]:

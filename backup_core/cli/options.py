@@ -38,6 +38,27 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--log-format", metavar="FORMAT", help="text or json")
 
 
+def add_spool(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the spool."""
+    parser.add_argument(
+        "--spool-dir",
+        metavar="DIR",
+        help="where pushing ahead and prefetching leave word",
+    )
+
+
+def common_arguments(args: argparse.Namespace) -> list[str]:
+    """The common options that this call was given, for a process that it starts."""
+    given = {
+        "--repository": args.repository,
+        "--config": args.config and args.config.absolute(),
+        "--envdir": args.envdir and args.envdir.absolute(),
+        "--log-level": args.log_level,
+        "--log-format": args.log_format,
+    }
+    return [part for name, value in given.items() if value for part in (name, str(value))]
+
+
 def load_settings(args: argparse.Namespace, **flags: str | None) -> Loaded:
     """Settle the settings for this call, start logging by them and log what looks wrong.
 
@@ -74,6 +95,20 @@ def open_repository(settings: Settings) -> Storage:
     from backup_core.config.keyring import seal_storage
 
     return seal_storage(open_bare(settings), settings)
+
+
+def open_throttled(settings: Settings) -> Storage:
+    """Open the repository as `open_repository` does, at the rate that is set for backups."""
+    from backup_core.config.keyring import seal_storage
+
+    bare = open_bare(settings)
+    if settings.network_rate_limit is None:
+        return seal_storage(bare, settings)
+    from backup_core.storage.throttled import ThrottledStorage
+    from backup_core.stream.throttle import Throttle
+
+    throttle = Throttle(settings.network_rate_limit)
+    return seal_storage(ThrottledStorage(bare, throttle.take), settings)
 
 
 def open_bare(settings: Settings) -> Storage:

@@ -11,6 +11,8 @@ from backup_core.postgres.wal import segment_name
 from backup_core.repository.wal_archive import WalRange
 from backup_core.restore.prepare import RestorePlan
 
+_SHOWN = 20
+
 
 def print_plan(planned: RestorePlan, recovery: RecoveryConfig | None, *, workers: int) -> None:
     """Print what would be done, and about how long the copying takes."""
@@ -22,6 +24,7 @@ def print_plan(planned: RestorePlan, recovery: RecoveryConfig | None, *, workers
         *(f"made on     {each.name}" for each in planned.chain[1:]),
         f"timeline    {planned.timeline}",
         *_destinations(planned),
+        *_existing(planned),
         f"to fetch    {size(planned.stored_size)} in {_parts(planned)} partitions",
         f"            about {_estimate(planned, workers)} with {workers} workers",
         *_wal(planned),
@@ -39,6 +42,22 @@ def _destinations(planned: RestorePlan) -> list[str]:
     ]
 
 
+def _existing(planned: RestorePlan) -> list[str]:
+    """What is there already: how much stays, and what goes, so that it can be looked at."""
+    existing, removed = planned.existing, planned.existing.removed
+    if not (existing.kept or existing.replaced or removed):
+        return []
+    shown = [f"            {path}" for path in removed[:_SHOWN]]
+    if len(removed) > _SHOWN:
+        shown.append(f"            ... and {len(removed) - _SHOWN} more")
+    return [
+        f"to keep     {len(existing.kept)} files, {size(existing.kept_size)}",
+        f"to replace  {len(existing.replaced)} files",
+        f"to remove   {len(removed)} files and directories",
+        *shown,
+    ]
+
+
 def _parts(planned: RestorePlan) -> int:
     return sum(map(len, planned.parts))
 
@@ -47,7 +66,8 @@ def _estimate(planned: RestorePlan, workers: int) -> str:
     if not planned.rate:
         return "an unknown time"
     usable = max(1, min(workers, _parts(planned)))
-    return duration(timedelta(seconds=planned.restored_size / planned.rate / usable + 1))
+    to_write = planned.restored_size - planned.existing.kept_size
+    return duration(timedelta(seconds=to_write / planned.rate / usable + 1))
 
 
 def _wal(planned: RestorePlan) -> list[str]:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from backup_core import log
 from backup_core.archive.fetch import FetchRequest, FetchResult, fetch_wal
-from backup_core.cli.options import add_common, load_settings, open_repository
-from backup_core.config import Settings
+from backup_core.cli.options import add_common, add_spool, load_settings, open_repository
+from backup_core.config import Loaded, Settings
 
 DELIVERED, ABSENT, RETRY, TROUBLE = 0, 74, 75, 200
 _STANDBY_MODE = re.compile(r"^\s*standby_mode\s*=?\s*'?(on|true|yes|1)\b", re.MULTILINE | re.I)
@@ -32,12 +32,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a missing segment is trouble even at the end of the archive: set for recovery to a "
         "target before version 13, where the server would forget its target and promote",
     )
+    add_spool(parser)
     add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Fetch the file."""
-    settings = load_settings(args).settings
+    loaded = load_settings(args, spool_dir=args.spool_dir)
+    settings = loaded.settings
     began = time.monotonic()
     request = FetchRequest(
         name=args.name,
@@ -45,9 +47,18 @@ def run(args: argparse.Namespace) -> int:
         data_dir=_data_directory(args.destination),
         demand=args.demand,
     )
-    result = fetch_wal(open_repository(settings), request)
+    if settings.spool_dir is None:
+        result = fetch_wal(open_repository(settings), request)
+    else:
+        result = _fetch_by_spool(args, loaded, request)
     _log(result, settings, time.monotonic() - began)
     return ABSENT if result.key is None else DELIVERED
+
+
+def _fetch_by_spool(args: argparse.Namespace, loaded: Loaded, request: FetchRequest) -> FetchResult:
+    from backup_core.cli.fetching import fetch_by_spool
+
+    return fetch_by_spool(args, loaded, request)
 
 
 def failure_code(error: BaseException) -> int:

@@ -29,24 +29,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--json", action="store_true", help="print JSON (docs/json.md)")
-    parser.add_argument(
-        "--recovery-window", metavar="TIME", help="how far back recovery must be possible: 14d"
-    )
-    parser.add_argument(
-        "--recovery-freshness",
-        metavar="TIME",
-        help="how old the newest recoverable moment may be: 15min",
-    )
+    add_promises(parser)
     add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the windows, and whether they keep what was promised."""
-    settings = load_settings(
-        args,
-        recovery_window=args.recovery_window,
-        recovery_freshness=args.recovery_freshness,
-    ).settings
+    settings = settings_with_promises(args)
     found, damaged = read_recovery(open_repository(settings))
     now = datetime.now(UTC)
     breaches = judge(found, promise_of(settings), now)
@@ -55,6 +44,27 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(found, damaged, breaches, now)
     return BROKEN if breaches else 0
+
+
+def add_promises(parser: argparse.ArgumentParser) -> None:
+    """Add the options that promise for this call what the settings do for all."""
+    parser.add_argument(
+        "--recovery-window", metavar="TIME", help="how far back recovery must be possible: 14d"
+    )
+    parser.add_argument(
+        "--recovery-freshness",
+        metavar="TIME",
+        help="how old the newest recoverable moment may be: 15min",
+    )
+
+
+def settings_with_promises(args: argparse.Namespace) -> Settings:
+    """The settings for a call with these options."""
+    return load_settings(
+        args,
+        recovery_window=args.recovery_window,
+        recovery_freshness=args.recovery_freshness,
+    ).settings
 
 
 def promise_of(settings: Settings) -> Promise:

@@ -70,8 +70,6 @@ _TUNING_REASONS = {
     "DELTA_FROM_USER_DATA": "every backup is a full one",
     "USE_WAL_DELTA": "every backup is a full one",
     "FORCE_WAL_DELTA": "every backup is a full one",
-    "DISK_RATE_LIMIT": "pitr does not limit rates yet",
-    "NETWORK_RATE_LIMIT": "pitr does not limit rates yet",
     "PREVENT_WAL_OVERWRITE": "pitr never overwrites a WAL segment",
     "TAR_DISABLE_FSYNC": "a restore is always flushed to disk",
     "WITHOUT_FILES_METADATA": "the files metadata is written, unless the backup is encrypted",
@@ -82,7 +80,7 @@ _TUNING_REASONS = {
     "USE_REVERSE_UNPACK": "pitr plans a restore from the newest layer to the oldest anyway",
     "SKIP_REDUNDANT_TARS": "pitr plans a restore from the newest layer to the oldest anyway",
     "STORE_ALL_CORRUPT_BLOCKS": "every corrupt page is always listed",
-    "PREFETCH_DIR": "pitr does not prefetch",
+    "PREFETCH_DIR": "PITR_SPOOL_DIR is where pitr prefetches",
     "SLOTNAME": "pitr does not stream WAL",
     "S3_SKIP_VALIDATION": "the store is not probed before it is used",
     "S3_RANGE_BATCH_ENABLED": "a download that breaks is always resumed",
@@ -98,8 +96,8 @@ _TUNING_REASONS = {
 }
 _ALWAYS_ON = frozenset({"PREVENT_WAL_OVERWRITE", "S3_SKIP_VALIDATION", "S3_RANGE_BATCH_ENABLED"})
 _BARE_NAMES = {
-    "TOTAL_BG_UPLOADED_LIMIT": "one call archives one file",
-    "PG_READY_RENAME": "one call archives one file, and archive_status is the server's",
+    "TOTAL_BG_UPLOADED_LIMIT": "PITR_PUSH_AHEAD_SIZE bounds that",
+    "PG_READY_RENAME": "archive_status is the server's",
 }
 _TUNING_NAMES = frozenset(
     {

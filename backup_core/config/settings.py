@@ -33,6 +33,8 @@ class Settings:
     upload_disk_concurrency: int = field(default_factory=lambda: min(4, _processors()))
     download_concurrency: int = field(default_factory=lambda: min(8, 2 * _processors()))
     tar_size_threshold: int = 1073741823
+    disk_rate_limit: int | None = None
+    network_rate_limit: int | None = None
     verify_page_checksums: bool = True
     fail_on_corrupt_page: bool = False
     archive_timeout: float = 60.0
@@ -51,6 +53,11 @@ class Settings:
     may_delete: bool = True
     drill_signing_key_file: Path | None = None
     drill_public_key_file: Path | None = None
+    spool_dir: Path | None = None
+    push_ahead_workers: int = 4
+    push_ahead_size: int = 256 << 20
+    prefetch_workers: int = 4
+    prefetch_size: int = 256 << 20
     s3_endpoint: str | None = None
     s3_region: str | None = None
     s3_path_style: bool | None = None

@@ -2,7 +2,7 @@
 
 A row tells how the field of its name is called, read and shown; loading, `pitr config`, the manual
 and the refusal of unknown names all go by it. The rows of the object stores are in `table_stores`,
-those of encryption in `table_encryption`.
+those of encryption in `table_encryption`, those of the spool in `table_spool`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from backup_core.config import locations, values
 from backup_core.config.row import Row
 from backup_core.config.table_encryption import ENCRYPTION_ROWS
+from backup_core.config.table_spool import SPOOL_ROWS
 from backup_core.config.table_stores import STORE_ROWS
 
 _LOG_LEVELS = {
@@ -70,6 +71,20 @@ _CORE_ROWS: dict[str, Row] = {
         parse=values.size,
         about="Size before compression at which a tar partition is closed; units such as `512MB`.",
         walg="TAR_SIZE_THRESHOLD",
+    ),
+    "disk_rate_limit": Row(
+        parse=values.size_or_off,
+        about="Bytes a second, of all workers together, that backup-push reads from the data "
+        "directory, or backup-fetch writes to it; units such as `100MB`, 0 is no limit.",
+        walg="DISK_RATE_LIMIT",
+        default="no limit",
+    ),
+    "network_rate_limit": Row(
+        parse=values.size_or_off,
+        about="Bytes a second, of all workers together, that backup-push stores, or backup-fetch "
+        "fetches; 0 is no limit. WAL is never held up.",
+        walg="NETWORK_RATE_LIMIT",
+        default="no limit",
     ),
     "verify_page_checksums": Row(
         parse=values.boolean,
@@ -168,5 +183,5 @@ _CORE_ROWS: dict[str, Row] = {
     ),
 }
 
-TABLE: Mapping[str, Row] = _CORE_ROWS | STORE_ROWS | ENCRYPTION_ROWS
+TABLE: Mapping[str, Row] = _CORE_ROWS | SPOOL_ROWS | STORE_ROWS | ENCRYPTION_ROWS
 """Field name to row, in the order in which settings are shown."""

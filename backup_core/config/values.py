@@ -83,6 +83,11 @@ def size(text: str) -> int:
     return int(match[1]) * unit
 
 
+def size_or_off(text: str) -> int | None:
+    """Read a size; `0` and `none` mean no limit, which is None."""
+    return None if text.lower() in ("0", "none") else size(text)
+
+
 def duration(text: str) -> float:
     """Read a time above zero as seconds: `90`, `30s`, `5min`, and Go's `1m30s`."""
     time = seconds(text)
@@ -160,6 +165,16 @@ def path(text: str) -> Path:
     if not text or "\0" in text:
         raise ConfigError(f"{text!r} is not a path", hint="Give the path of a file or directory.")
     return Path(text)
+
+
+def absolute_path(text: str) -> Path:
+    """Read an absolute path that a shell command can name: printable, without `..` in it."""
+    found = Path(text)
+    if not text.isprintable() or not found.is_absolute() or ".." in found.parts:
+        raise ConfigError(
+            f"{text!r} is not an absolute path", hint="Begin it with a slash and leave out `..`."
+        )
+    return found
 
 
 def line(text: str) -> str:

@@ -39,7 +39,7 @@ def fixed_settings(major: int, *, sockets: Path, config: Path, hba: Path) -> dic
         "archive_command": "false",
         "session_preload_libraries": "",
         "local_preload_libraries": "",
-        "hot_standby": "on",
+        "hot_standby": "off",
         "ssl": "off",
         "logging_collector": "off",
         "log_destination": "stderr",

@@ -6,8 +6,9 @@ place and renames it, and serves requests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,36 +24,39 @@ from backup_core.errors import PitrError
 from backup_core.monitor.samples import METRICS, Sample
 
 Gather = Callable[[], Iterable[Sample]]
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class _Collector(Collector):
     """Gathers anew whenever it is asked."""
 
-    def __init__(self, gather: Gather) -> None:
+    def __init__(self, gather: Gather, labels: Mapping[str, str]) -> None:
         self._gather = gather
+        self._labels = labels
 
     def collect(self) -> Iterator[Family]:
         """Group the samples by their metrics, in the order of the table."""
         found = list(self._gather())
         for metric in METRICS:
             make = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-            family = make(metric.name, metric.about, labels=metric.labels)
+            family = make(metric.name, metric.about, labels=(*self._labels, *metric.labels))
             mine = [sample for sample in found if sample.name == metric.name]
             for sample in mine:
-                family.add_metric([sample.labels[name] for name in metric.labels], sample.value)
+                values = [*self._labels.values(), *(sample.labels[name] for name in metric.labels)]
+                family.add_metric(values, sample.value)
             if mine:
                 yield family
 
 
-def as_text(gather: Gather) -> str:
-    """The metrics as text."""
-    return generate_latest(_registry(gather)).decode()
+def as_text(gather: Gather, labels: Mapping[str, str] = NONE) -> str:
+    """The metrics as text; `labels` go to every one of them."""
+    return generate_latest(_registry(gather, labels)).decode()
 
 
-def write(path: Path, gather: Gather) -> None:
+def write(path: Path, gather: Gather, labels: Mapping[str, str] = NONE) -> None:
     """Write the metrics to a file that readers see whole or not at all; raises PitrError."""
     try:
-        write_to_textfile(str(path), _registry(gather))
+        write_to_textfile(str(path), _registry(gather, labels))
         path.chmod(0o644)
     except OSError as error:
         raise PitrError(
@@ -61,10 +65,10 @@ def write(path: Path, gather: Gather) -> None:
         ) from None
 
 
-def serve(address: str, port: int, gather: Gather) -> None:
+def serve(address: str, port: int, gather: Gather, labels: Mapping[str, str] = NONE) -> None:
     """Serve the metrics over HTTP until the process ends; raises PitrError if it cannot."""
     try:
-        _, thread = start_http_server(port, addr=address, registry=_registry(gather))
+        _, thread = start_http_server(port, addr=address, registry=_registry(gather, labels))
     except OSError as error:
         raise PitrError(
             f"cannot listen on {address}:{port}: {error.strerror}",
@@ -73,8 +77,8 @@ def serve(address: str, port: int, gather: Gather) -> None:
     thread.join()
 
 
-def _registry(gather: Gather) -> CollectorRegistry:
+def _registry(gather: Gather, labels: Mapping[str, str]) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=False)
-    collector = _Collector(gather)
+    collector = _Collector(gather, labels)
     registry.register(collector)
     return registry

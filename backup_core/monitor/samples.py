@@ -45,8 +45,9 @@ METRICS: tuple[Metric, ...] = (
         part="server",
         about="When the server was last looked at.",
     ),
-    Metric(name="pitr_server_up", part="server", about="1 if the server answers, else 0."),
+    Metric(name="pitr_server_answers", part="server", about="1 if the server answers, else 0."),
     Metric(name="pitr_in_recovery", part="server", about="1 on a standby, else 0."),
+    Metric(name="pitr_archiving", part="server", about="0 where archive_mode is off, else 1."),
     Metric(
         name="pitr_wal_last_archived_timestamp_seconds",
         part="server",
@@ -97,7 +98,9 @@ METRICS: tuple[Metric, ...] = (
         about="When the repository was last looked at.",
     ),
     Metric(
-        name="pitr_repository_up", part="repository", about="1 if the repository answers, else 0."
+        name="pitr_repository_answers",
+        part="repository",
+        about="1 if the repository answers, else 0.",
     ),
     Metric(name="pitr_encryption", part="repository", about="1 if what is written is encrypted."),
     Metric(name="pitr_backups", part="repository", about="Backups that exist."),
@@ -186,7 +189,7 @@ def samples(
     """The values of all metrics of the parts that are asked for, as far as they are known."""
     if server:
         yield Sample(name="pitr_monitor_timestamp_seconds", value=facts.now.timestamp())
-        yield Sample(name="pitr_server_up", value=float(facts.server is not None))
+        yield Sample(name="pitr_server_answers", value=float(facts.server is not None))
         if generation is not None:
             yield Sample(name="pitr_environment_generation", value=generation)
         yield from _of_host(facts)
@@ -194,7 +197,7 @@ def samples(
             yield from _of_server(facts.server)
     if repository:
         yield Sample(name="pitr_repository_timestamp_seconds", value=facts.now.timestamp())
-        yield Sample(name="pitr_repository_up", value=float(facts.repository is not None))
+        yield Sample(name="pitr_repository_answers", value=float(facts.repository is not None))
         yield Sample(name="pitr_encryption", value=float(encrypts))
         if facts.repository is not None:
             yield from _of_backups(facts.repository)
@@ -214,7 +217,9 @@ def _of_host(facts: Facts) -> Iterator[Sample]:
 
 def _of_server(server: ServerFacts) -> Iterator[Sample]:
     archiver = server.archiver
+    archives = server.settings.get("archive_mode") != "off"
     yield Sample(name="pitr_in_recovery", value=float(server.in_recovery))
+    yield Sample(name="pitr_archiving", value=float(archives))
     yield Sample(
         name="pitr_wal_last_archived_timestamp_seconds", value=_seconds(archiver.last_archived)
     )

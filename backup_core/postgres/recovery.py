@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from backup_core.errors import UsageError
+from backup_core.postgres.archiving import restore_prefix
 from backup_core.postgres.lsn import Lsn
 
 Action = Literal["pause", "promote", "shutdown"]
@@ -246,15 +247,21 @@ def quote_setting(value: str) -> str:
     return f"'{escaped}'"
 
 
-def restore_command(program: Sequence[str], *, extra_arguments: Iterable[str] = ()) -> str:
+def restore_command(
+    program: Sequence[str], *, spool: str | None = None, extra_arguments: Iterable[str] = ()
+) -> str:
     """The restore_command that runs `program` (words, unquoted) with wal-fetch and the arguments.
+
+    With a `spool`, the shell first looks there for what was prefetched.
 
     Exit codes 0 (delivered), 74 (proven absent) and 75 (trouble that a standby waits out) pass to
     the server; any other becomes 200, at which it stops instead of promoting (manual, section
     26.3.5 "Recovering Using a Continuous Archive Backup").
     """
-    words = shlex.join([*program, "wal-fetch", *extra_arguments]).replace("%", "%%")
-    return f'{words} "%f" "%p"; rc=$?; case $rc in 0|74|75) exit $rc;; *) exit 200;; esac'
+    spooling = [] if spool is None else ["--spool-dir", spool]
+    words = shlex.join([*program, "wal-fetch", *extra_arguments, *spooling]).replace("%", "%%")
+    before = "" if spool is None else restore_prefix(spool)
+    return f'{before}{words} "%f" "%p"; rc=$?; case $rc in 0|74|75) exit $rc;; *) exit 200;; esac'
 
 
 def _check_single(target: RecoveryTarget) -> None:

@@ -32,6 +32,7 @@ class Dialect:
     stop_backup: str
     switch_wal: str
     replay_lsn: str
+    write_position: str
 
 
 def dialect(version: int) -> Dialect:
@@ -49,11 +50,14 @@ def dialect(version: int) -> Dialect:
         start, stop = "pg_start_backup(%s, true, false)", "pg_stop_backup(false)"
     new = version >= 100000
     replayed = "pg_last_wal_replay_lsn" if new else "pg_last_xlog_replay_location"
+    written = "pg_current_wal_lsn" if new else "pg_current_xlog_location"
+    named = "pg_walfile_name" if new else "pg_xlogfile_name"
     return Dialect(
         start_backup=f"SELECT {start}",
         stop_backup=f"SELECT lsn, labelfile, spcmapfile FROM {stop}",
         switch_wal=f"SELECT {'pg_switch_wal' if new else 'pg_switch_xlog'}()",
         replay_lsn=f"SELECT {replayed}()",
+        write_position=f"SELECT {written}(), {named}({written}())",
     )
 
 
@@ -140,6 +144,13 @@ class Server:
     def replay_lsn(self) -> Lsn:
         """How far a standby has replayed."""
         return Lsn.parse(str(self._value(self._dialect.replay_lsn)))
+
+    def position(self) -> tuple[int, Lsn]:
+        """The timeline and the LSN that a primary has written, or a standby replayed, up to."""
+        if self.in_recovery():
+            return self.checkpoint_timeline(), self.replay_lsn()
+        lsn, name = self._row(self._dialect.write_position)
+        return int(str(name)[:8], 16), Lsn.parse(str(lsn))
 
     def switch_wal(self, restore_point: str) -> Lsn:
         """Finish the current WAL segment; return the end of the WAL in it (exclusive).

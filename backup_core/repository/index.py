@@ -7,10 +7,12 @@ part's tar, and each part's frames to offsets on both sides, so one file needs o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from backup_core.errors import CorruptError
+
+_DIGEST = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +35,9 @@ class IndexedFile:
 class IndexedPart:
     """A tar partition; `frames` pairs each frame's offset in the object with that in the tar.
 
-    Size, digest and offsets are of the object's content: encryption, which makes it larger, may
-    change later.
+    Size, digests and offsets are of the object's content: encryption, which makes it larger, may
+    change later. `frame_digests` has the frames' SHA-256, 32 bytes each, one after the other; it is
+    empty in indexes of early versions and where a part is one frame.
     """
 
     name: str
@@ -42,6 +45,7 @@ class IndexedPart:
     tar_size: int
     sha256: str
     frames: tuple[tuple[int, int], ...]
+    frame_digests: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,10 @@ def render_index(index: BackupIndex) -> Iterator[bytes]:
     )
     yield b'],\n"directories": ['
     yield from _rows(index.directories)
+    yield b'],\n"frame_digests": ['
+    yield from _rows(
+        [part.name, part.frame_digests.hex()] for part in index.parts if part.frame_digests
+    )
     yield b'],\n"files": ['
     yield from _rows(
         [file.path, file.part, file.offset, file.size, file.mode, file.mtime, file.sha256]
@@ -86,11 +94,12 @@ def parse_index(data: bytes, *, name: str) -> BackupIndex:
                 f"{name} is an index of version {document['version']}, this pitr reads version 1",
                 hint="A newer pitr wrote this backup; restore it with that.",
             )
+        digests = {name: bytes.fromhex(text) for name, text in document.get("frame_digests", ())}
         return BackupIndex(
             wal_segment_size=int(document["wal_segment_size"]),
             files=tuple(_file(*row) for row in document["files"]),
             directories=tuple(map(str, document["directories"])),
-            parts=tuple(_part(*row) for row in document["parts"]),
+            parts=tuple(_part(digests, *row) for row in document["parts"]),
         )
     except (ValueError, KeyError, TypeError, OverflowError):
         raise CorruptError(f"{name} is not a readable backup index") from None
@@ -105,12 +114,21 @@ def _file(
 
 
 def _part(
-    name: str, stored_size: int, tar_size: int, sha256: str, frames: list[list[int]]
+    digests: Mapping[str, bytes],
+    name: str,
+    stored_size: int,
+    tar_size: int,
+    sha256: str,
+    frames: list[list[int]],
 ) -> IndexedPart:
+    frame_digests = digests.get(name, b"")
+    if len(frame_digests) not in (0, _DIGEST * len(frames)):
+        raise ValueError
     return IndexedPart(
         name=name,
         stored_size=stored_size,
         tar_size=tar_size,
         sha256=sha256,
         frames=tuple((stored, tar) for stored, tar in frames),
+        frame_digests=frame_digests,
     )

@@ -70,6 +70,11 @@ def index(name: str) -> str:
     return f"{backup_folder(name)}index.json.zst"
 
 
+def started(name: str) -> str:
+    """What tells that pitr began this backup: one without a sentinel can be gone on with."""
+    return f"{backup_folder(name)}started.json"
+
+
 def corrupt_pages(name: str) -> str:
     """The list of pages that failed their checksums; exists only if there are any."""
     return f"{backup_folder(name)}corrupt_pages.json"

@@ -184,6 +184,13 @@ class SealedStorage:
         found = self._object(key, head[:HEAD], whole=chunks if stop is None else None)
         return unsealed(found, scheme, self._keys, start=start, stop=stop)
 
+    def is_sequential(self, key: str) -> bool:
+        """Whether an object has to be decrypted from its beginning; raises as `get` does."""
+        if not is_confidential(key):
+            return False
+        head = b"".join(self.inner.get(key, stop=HEAD))
+        return self._scheme(key, head) in (LIBSODIUM, OPENPGP)
+
     def unseal(self, key: str, stored: Iterator[bytes]) -> Iterator[bytes]:
         """The content of an object whose stored bytes flow by; raises as `get` does."""
         if not is_confidential(key):

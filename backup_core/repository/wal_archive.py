@@ -19,7 +19,7 @@ from backup_core.postgres.wal import (
 )
 from backup_core.repository import layout
 from backup_core.repository.identity import load_identity
-from backup_core.storage.base import Storage
+from backup_core.storage.base import ObjectInfo, Storage
 from backup_core.stream.compress import decode, head_size
 
 if TYPE_CHECKING:
@@ -61,7 +61,12 @@ def list_wal(
 ) -> Iterator[WalObject]:
     """Yield archived WAL files whose names start with `prefix`, passing over foreign objects."""
     after = None if start_after is None else layout.WAL + start_after
-    for info in storage.list(layout.WAL + prefix, start_after=after):
+    yield from wal_objects(storage.list(layout.WAL + prefix, start_after=after))
+
+
+def wal_objects(listing: Iterable[ObjectInfo]) -> Iterator[WalObject]:
+    """Yield the WAL files of a listing, passing over foreign objects."""
+    for info in listing:
         found = _parse_key(info.key)
         if found is not None:
             wal, extension = found

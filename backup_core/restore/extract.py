@@ -14,7 +14,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from backup_core.errors import CorruptError, PitrError
 from backup_core.repository import layout
@@ -29,28 +28,12 @@ from backup_core.restore.members import (
     Members,
     judge_link,
     split_path,
-    tablespace_of,
 )
+from backup_core.restore.places import Layout
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
 from backup_core.stream.parallel import read_ahead, run_all
 from backup_core.stream.tar import TarMember, read_members
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """Where paths of the backup go; `tablespaces` maps OIDs to their locations."""
-
-    data_dir: Path
-    tablespaces: Mapping[int, Path]
-
-    def locate(self, parts: tuple[str, ...]) -> tree.Place:
-        """The place of a path of the data directory, as `split_path` gives it."""
-        oid = tablespace_of(parts)
-        location = None if oid is None else self.tablespaces.get(oid)
-        if location is not None:
-            return tree.Place(root=location, parts=parts[2:])
-        return tree.Place(root=self.data_dir, parts=parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +61,8 @@ class LayerView:
 class ExtractOptions:
     """How to extract; `files` is None for a backup without digests, `advance` counts bytes.
 
-    `layer` is None for a backup that has no list of its files.
+    `layer` is None for a backup that has no list of its files. Files that are `kept` are there
+    already, those of other content in the way of the backup's are replaced.
     """
 
     layout: Layout
@@ -86,6 +70,7 @@ class ExtractOptions:
     workers: int
     advance: Callable[[int], None]
     layer: LayerView | None = None
+    kept: frozenset[str] = frozenset()
 
 
 @dataclass(kw_only=True)
@@ -180,6 +165,9 @@ def _extract_part(
             continue
         members.add(path, is_directory=member.is_directory)
         found.size += member.size
+        if path in options.kept:
+            found.files.add(path)
+            continue
         content = _counted(data, advance)
         try:
             if action is Action.APPLY:

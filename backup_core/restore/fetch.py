@@ -15,22 +15,25 @@ from backup_core.errors import CorruptError, PitrError
 from backup_core.postgres.control import CONTROL_FILE, ControlFile
 from backup_core.postgres.lsn import Lsn
 from backup_core.postgres.recovery import RecoveryConfig
-from backup_core.repository import layout, wal_e
+from backup_core.repository import layout, parts, wal_e
 from backup_core.repository.catalog import read_catalog
 from backup_core.repository.files_metadata import path_key
 from backup_core.repository.index import IndexedFile
-from backup_core.restore import check, finish, parts, plan, preflight, tree
+from backup_core.restore import check, finish, plan, preflight, ranged, tree
+from backup_core.restore.durable import barrier
+from backup_core.restore.existing import check_files, clear
 from backup_core.restore.extract import (
     Extracted,
     ExtractOptions,
     LayerView,
-    Layout,
     check_digest,
     extract_parts,
     read_held,
 )
+from backup_core.restore.marker import remove_marker, write_marker
 from backup_core.restore.members import split_path
 from backup_core.restore.minimal_config import CONFIG_FILES, minimal_files
+from backup_core.restore.places import Layout, lay_out
 from backup_core.restore.prepare import PROVIDE, RestorePlan, find_way
 from backup_core.storage.base import Storage
 
@@ -52,36 +55,63 @@ def carry_out(
     """
     index = planned.index
     files = {file.path: file for file in index.files} if index else None
-    places = Layout(
-        data_dir=planned.data_dir,
-        tablespaces={item.oid: Path(item.location) for item in planned.tablespaces},
-    )
+    places = lay_out(planned.data_dir, planned.tablespaces)
     step("restore the data directory")
     for directory in (places.data_dir, *places.tablespaces.values()):
         _make_place(directory)
-    last = _read_last_parts(storage, planned, files)
-    options = ExtractOptions(layout=places, files=files, workers=workers, advance=advance)
-    extracted = _extract_layers(storage, planned, options, last)
-    held = extracted.held | last
-    _check_complete(planned.backup.name, files, extracted.files | set(held))
-    check.check_essentials(planned.backup, planned.data_dir)
-    control = check.check_held(
-        planned.backup, held, planned.tablespaces, system_identifier=planned.system_identifier
+    with barrier([places.data_dir, *places.tablespaces.values()]) as durable:
+        if index is not None:  # without digests there is no going on
+            write_marker(planned.data_dir, planned.backup.name)
+        clear(places, planned.existing, files or {})
+        last = _read_last_parts(storage, planned, files)
+        options = ExtractOptions(layout=places, files=files, workers=workers, advance=advance)
+        extracted = _extract(storage, planned, options, last)
+        held = extracted.held | last
+        _check_complete(planned.backup.name, files, extracted.files | set(held))
+        check.check_essentials(planned.backup, planned.data_dir)
+        control = check.check_held(
+            planned.backup, held, planned.tablespaces, system_identifier=planned.system_identifier
+        )
+        for warning in _findings(planned, extracted, last):
+            warn(warning)
+        if wal_e.is_offline(planned.backup):
+            _find_way_offline(storage, planned, control)
+        if planned.request.verify and index is not None:
+            step("verify every file")
+            check_files(places, index, workers=workers)
+        step("set up recovery")
+        finish.make_directories(planned.data_dir, planned.backup.major)
+        finish.link_tablespaces(planned.data_dir, planned.tablespaces)
+        _write_label(planned, held)
+        _write_config(planned, held[CONTROL_FILE], control, warn)
+        if recovery is not None:
+            finish.write_recovery(planned.data_dir, recovery)
+        step("make everything durable")
+        durable.wait()
+        finish.place_control(planned.data_dir, held[CONTROL_FILE])
+        remove_marker(planned.data_dir)
+
+
+def _extract(
+    storage: Storage, planned: RestorePlan, options: ExtractOptions, last: Mapping[str, bytes]
+) -> Extracted:
+    """Extract by the index where its digests prove each range, or else whole partitions."""
+    index, kept = planned.index, planned.existing.kept
+    if index is None or not ranged.is_ranged(index):
+        return _extract_layers(storage, planned, replace(options, kept=kept), last)
+    folder = layout.partitions(planned.backup.name)
+    files = {file.path: file for file in index.files if not parts.is_last(file.part)}
+    ranged.make_directories(storage, folder, index, options.layout)
+    ranged.write_files(
+        storage,
+        folder,
+        index,
+        {path: file for path, file in files.items() if path not in kept},
+        options.layout,
+        workers=options.workers,
+        advance=options.advance,
     )
-    for warning in _findings(planned, extracted, last):
-        warn(warning)
-    if wal_e.is_offline(planned.backup):
-        _find_way_offline(storage, planned, control)
-    step("set up recovery")
-    finish.make_directories(planned.data_dir, planned.backup.major)
-    finish.link_tablespaces(planned.data_dir, planned.tablespaces)
-    _write_label(planned, held)
-    _write_config(planned, held[CONTROL_FILE], control, warn)
-    if recovery is not None:
-        finish.write_recovery(planned.data_dir, recovery)
-    step("make everything durable")
-    finish.make_durable([places.data_dir, *places.tablespaces.values()])
-    finish.place_control(planned.data_dir, held[CONTROL_FILE])
+    return Extracted(files=set(files), size=sum(file.size for file in files.values()))
 
 
 def _make_place(directory: Path) -> None:

@@ -6,9 +6,8 @@ place, and no server starts without that file.
 
 from __future__ import annotations
 
-import ctypes
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -123,25 +122,6 @@ def write_file(path: Path, content: bytes) -> None:
             file.write(content)
     except OSError as error:
         raise PitrError(f"cannot write {path}: {error.strerror}") from None
-
-
-def make_durable(directories: Iterable[Path]) -> None:
-    """Flush the file systems that hold the directories: one barrier instead of a sync per file.
-
-    syncfs reports writeback errors since Linux 5.8 (syncfs(2)).
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    for directory in directories:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            if libc.syncfs(descriptor) != 0:
-                code = ctypes.get_errno()
-                raise PitrError(
-                    f"cannot make {directory} durable: {os.strerror(code)}",
-                    hint="Check the file system; what was restored cannot be trusted.",
-                )
-        finally:
-            os.close(descriptor)
 
 
 def place_control(data_dir: Path, content: bytes) -> None:

@@ -214,16 +214,13 @@ def check_locations(data_dir: Path, placements: Sequence[TablespacePlacement]) -
         taken[location] = placement.oid
 
 
-def check_destinations(destinations: Sequence[Destination]) -> None:
+def check_destinations(
+    destinations: Sequence[Destination], *, may_be_occupied: bool = False
+) -> None:
     """Raise RefusedError for a running server, a directory in use or too little space."""
+    check_server(destinations)
     for destination in destinations:
-        if destination.server_pid is not None:
-            raise RefusedError(
-                f"a server is running in {destination.path} (process {destination.server_pid})",
-                hint="Stop it, and move its data directory away; it may hold WAL that was never "
-                "archived.",
-            )
-        if not destination.is_empty:
+        if not (destination.is_empty or may_be_occupied):
             raise RefusedError(
                 f"{destination.path} is not empty",
                 hint="Move its content away, do not delete it: its pg_wal may hold WAL that was "
@@ -237,6 +234,17 @@ def check_destinations(destinations: Sequence[Destination]) -> None:
                 f"{together[0].path} has {together[0].free >> 20} MiB free, the restore needs "
                 f"{needed >> 20} MiB",
                 hint="Restore to another filesystem, or make room.",
+            )
+
+
+def check_server(destinations: Sequence[Destination]) -> None:
+    """Raise RefusedError if a server runs where the restore goes."""
+    for destination in destinations:
+        if destination.server_pid is not None:
+            raise RefusedError(
+                f"a server is running in {destination.path} (process {destination.server_pid})",
+                hint="Stop it, and move its data directory away; it may hold WAL that was never "
+                "archived.",
             )
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from backup_core.errors import ClusterMismatchError, CorruptError, NotFoundError, PitrError
+from backup_core.postgres.control import CONTROL_FILE, read_control
 from backup_core.postgres.lsn import Lsn
 from backup_core.postgres.manifest import check_manifest
 from backup_core.postgres.timeline import TimelineHistory
@@ -34,6 +35,8 @@ from backup_core.repository.wal_archive import (
     some_segment,
 )
 from backup_core.restore.layers import LayerPlan, plan_layers
+from backup_core.restore.marker import read_marker
+from backup_core.restore.occupied import Occupant
 from backup_core.restore.plan import Destination, TablespacePlacement
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import decode
@@ -285,6 +288,28 @@ def _server_pid(data_dir: Path) -> int | None:
     except PermissionError:
         return pid
     return pid
+
+
+def inspect_occupant(data_dir: Path) -> Occupant:
+    """Look at what stands in a data directory."""
+    has_control = os.path.lexists(data_dir / CONTROL_FILE)
+    found = None if has_control else read_marker(data_dir)
+    try:
+        _, control = read_control(data_dir, attempts=1)
+        system_identifier = control.system_identifier
+    except PitrError:
+        system_identifier = None
+    statuses = (
+        status
+        for wal in ("pg_wal", "pg_xlog")
+        for status in (data_dir / wal / "archive_status").glob("*.ready")
+    )
+    return Occupant(
+        restoring=found.backup if found else None,
+        system_identifier=system_identifier,
+        has_pid_file=os.path.lexists(data_dir / "postmaster.pid"),
+        unarchived=sum(1 for _ in statuses),
+    )
 
 
 def measure_rate(storage: Storage, key: str) -> float:

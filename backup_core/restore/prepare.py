@@ -7,22 +7,26 @@ what comes out is shown by --dry-run and carried out by `fetch`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from backup_core.errors import RefusedError
 from backup_core.postgres.recovery import RecoveryTarget
 from backup_core.postgres.timeline import TimelineHistory
-from backup_core.repository import layout, wal_e
+from backup_core.repository import layout, parts, wal_e
 from backup_core.repository.catalog import Catalog, read_catalog
 from backup_core.repository.chain import chain
 from backup_core.repository.index import BackupIndex
 from backup_core.repository.sentinel import Backup
 from backup_core.repository.wal_archive import WalRange
-from backup_core.restore import parts, plan, preflight
+from backup_core.restore import plan, preflight
+from backup_core.restore.existing import Existing, survey
 from backup_core.restore.layers import LayerPlan, choose_tars
 from backup_core.restore.minimal_config import CONFIG_FILES
+from backup_core.restore.occupied import Onto, check_occupant
+from backup_core.restore.places import lay_out
+from backup_core.restore.spans import plan_spans
 from backup_core.storage.base import Storage
 from backup_core.verify.continuity import before, is_on_timeline, missing_wal, wal_spans
 
@@ -35,7 +39,8 @@ class RestoreRequest:
     """What the operator asks for; `backup` None means the newest that ended before the target.
 
     `tablespaces_below` is where those go, by their OIDs, that the mapping does not name.
-    `minimal_config` writes the configuration files that the backup does not hold.
+    `minimal_config` writes the configuration files that the backup does not hold. `onto` says what
+    may be there already. `verify` holds every file against its digest once all are written.
     """
 
     data_dir: Path
@@ -45,6 +50,8 @@ class RestoreRequest:
     tablespaces_below: Path | None = None
     force: bool = False
     minimal_config: bool = False
+    onto: Onto = Onto.EMPTY
+    verify: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +62,7 @@ class RestorePlan:
 
     `chain` is the backup and those it is made on, newest first, `parts` the partitions to be read
     of each, and `layers` what becomes of the files in them, where the backups list those.
+    `existing` is what is there already and stays or goes.
     """
 
     request: RestoreRequest = field(repr=False)
@@ -76,6 +84,7 @@ class RestorePlan:
     index: BackupIndex | None = field(repr=False)
     manifest: bytes | None = field(repr=False)
     layers: LayerPlan | None = field(repr=False)
+    existing: Existing = field(repr=False, default_factory=Existing)
 
     @property
     def data_dir(self) -> Path:
@@ -83,17 +92,20 @@ class RestorePlan:
         return self.request.data_dir
 
 
-def plan_restore(storage: Storage, request: RestoreRequest) -> RestorePlan:
+def plan_restore(
+    storage: Storage,
+    request: RestoreRequest,
+    *,
+    workers: int = 2,
+    advance: Callable[[int], None] = lambda _: None,
+) -> RestorePlan:
     """Decide everything about the restore without writing a byte.
 
+    Where files are there already they are read, by so many workers; `advance` counts the bytes.
     Raises RefusedError for each precondition that does not hold (see restore.plan), NotFoundError,
     CorruptError and StorageError.
     """
-    if os.geteuid() == 0:
-        raise RefusedError(
-            "a restore as root would make files that the server cannot use",
-            hint="Run as the user that the server runs as: sudo -u postgres pitr backup-fetch ...",
-        )
+    _refuse_root()
     catalog = read_catalog(storage)
     archive = preflight.read_archive(storage)
     backup = plan.choose_backup(
@@ -117,7 +129,12 @@ def plan_restore(storage: Storage, request: RestoreRequest) -> RestorePlan:
     )
     plan.check_locations(request.data_dir, placements)
     destinations = preflight.inspect_destinations(request.data_dir, placements, backups, index)
-    plan.check_destinations(destinations)
+    restored_size = sum(item.needed for item in destinations)
+    existing = _look_around(
+        request, backup, index, destinations, placements, system_identifier, workers, advance
+    )
+    destinations = _without(destinations, placements, existing)
+    plan.check_destinations(destinations, may_be_occupied=request.onto is not Onto.EMPTY)
     layers = preflight.load_layers(storage, backups, index)
     stored = [
         _choose_parts(storage, number, each, index, layers) for number, each in enumerate(backups)
@@ -135,13 +152,80 @@ def plan_restore(storage: Storage, request: RestoreRequest) -> RestorePlan:
         system_identifier=system_identifier,
         chain=backups,
         parts=tuple(map(tuple, stored)),
-        stored_size=sum(size for each in stored for size in each.values()),
-        restored_size=sum(item.needed for item in destinations),
+        stored_size=sum(sum(each.values()) for each in stored) - _not_fetched(index, existing),
+        restored_size=restored_size,
         rate=preflight.measure_rate(storage, next(iter(stored[0]))),
         warnings=tuple(_warnings(request, backup, index, layers, stored[0])),
         index=index,
         manifest=preflight.load_manifest(storage, backup) if index else None,
         layers=layers,
+        existing=existing,
+    )
+
+
+def _refuse_root() -> None:
+    if os.geteuid() == 0:
+        raise RefusedError(
+            "a restore as root would make files that the server cannot use",
+            hint="Run as the user that the server runs as: sudo -u postgres pitr backup-fetch ...",
+        )
+
+
+def _not_fetched(index: BackupIndex | None, existing: Existing) -> int:
+    """The stored bytes of parts that files which are there already spare, about."""
+    if index is None or not existing.kept:
+        return 0
+    wanted = {file.path for file in index.files} - existing.kept
+    spans = plan_spans(index, wanted, workers=1)
+    fetched = sum(span.frames[-1].stop - span.frames[0].start for span in spans)
+    return sum(part.stored_size for part in index.parts) - fetched
+
+
+def _look_around(
+    request: RestoreRequest,
+    backup: Backup,
+    index: BackupIndex | None,
+    destinations: Sequence[plan.Destination],
+    placements: Sequence[plan.TablespacePlacement],
+    system_identifier: int | None,
+    workers: int,
+    advance: Callable[[int], None],
+) -> Existing:
+    """What is there already, if it may be; raises RefusedError if it may not."""
+    check_occupant(
+        destinations[0],
+        preflight.inspect_occupant(request.data_dir),
+        backup=backup.name,
+        system_identifier=system_identifier,
+        onto=request.onto,
+        force=request.force,
+    )
+    if index is None and request.verify:
+        raise RefusedError(
+            f"{backup.name} has no digests, by which its files could be verified",
+            hint="Leave --verify out.",
+        )
+    if request.onto is Onto.EMPTY or all(item.is_empty for item in destinations):
+        return Existing()
+    if index is None:
+        raise RefusedError(
+            f"{backup.name} has no digests: which of its files are there already cannot be told",
+            hint="Restore it into an empty directory.",
+        )
+    plan.check_server(destinations)
+    return survey(lay_out(request.data_dir, placements), index, workers=workers, advance=advance)
+
+
+def _without(
+    destinations: Sequence[plan.Destination],
+    placements: Sequence[plan.TablespacePlacement],
+    existing: Existing,
+) -> tuple[plan.Destination, ...]:
+    """The destinations, which need no room for what they hold already."""
+    oids = (None, *(item.oid for item in placements))
+    return tuple(
+        replace(item, needed=max(0, item.needed - existing.present.get(oid, 0)))
+        for oid, item in zip(oids, destinations, strict=True)
     )
 
 

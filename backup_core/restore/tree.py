@@ -8,6 +8,7 @@ reached through a link, for the operator named it.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -63,6 +64,48 @@ def create_file(place: Place, mode: int, data: Iterable[memoryview]) -> None:
         os.close(descriptor)
 
 
+class Parents:
+    """Makes files of which many are in one directory: it is entered once and kept open.
+
+    Several threads may share it; each has a directory of its own.
+    """
+
+    def __init__(self) -> None:
+        self._mine = threading.local()
+        self._lock = threading.Lock()
+        self._open: set[int] = set()
+
+    def new_file(self, place: Place, mode: int) -> int:
+        """Open a file for writing that does not exist yet; return its descriptor."""
+        parent = self._directory(place.root, place.parts[:-1])
+        descriptor = os.open(place.parts[-1], _NEW_FILE, 0o600, dir_fd=parent)
+        if mode & 0o777 != 0o600:
+            os.fchmod(descriptor, mode & 0o777)
+        return descriptor
+
+    def close(self) -> None:
+        """Leave all directories."""
+        for descriptor in self._open:
+            os.close(descriptor)
+        self._open.clear()
+
+    def _directory(self, root: Path, parts: tuple[str, ...]) -> int:
+        kept: tuple[Path, tuple[str, ...], int] | None = getattr(self._mine, "kept", None)
+        if kept is not None:
+            if kept[:2] == (root, parts):
+                return kept[2]
+            with self._lock:
+                self._open.discard(kept[2])
+            os.close(kept[2])
+            self._mine.kept = None
+        with _opened(root, parts) as directory:
+            descriptor = os.dup(directory)
+        with self._lock:
+            self._open.add(descriptor)
+        self._mine.kept = (root, parts, descriptor)
+        return descriptor
+
+
 @contextmanager
 def opened_file(place: Place) -> Iterator[int]:
     """A file that is there, for writing; OSError if it is not, or is a link or a directory."""
@@ -79,6 +122,15 @@ def remove_file(place: Place) -> None:
     """Remove a file that is there."""
     with _opened(place.root, place.parts[:-1]) as parent:
         os.unlink(place.parts[-1], dir_fd=parent)
+
+
+def remove(place: Place) -> None:
+    """Remove a file, a link or an empty directory."""
+    with _opened(place.root, place.parts[:-1]) as parent:
+        try:
+            os.unlink(place.parts[-1], dir_fd=parent)
+        except IsADirectoryError:
+            os.rmdir(place.parts[-1], dir_fd=parent)
 
 
 @contextmanager

@@ -67,3 +67,11 @@ class Splicer(Protocol):
 
         False, with nothing done, where reading and putting it anew would not be more work.
         """
+
+
+@runtime_checkable
+class Sequential(Protocol):
+    """What a store may have beside the five verbs: telling that ranges of it are not cheap."""
+
+    def is_sequential(self, key: str) -> bool:
+        """Whether the end of an object costs as much as all that is before it."""

@@ -62,14 +62,22 @@ def _walk(
 ) -> Iterator[ObjectInfo]:
     for key in _scan(root, parent, prefix, above):
         if not key.endswith(b"/"):
-            with reported("read", root + key):
-                status = status_of(root + key)
+            status = _listed_status(root + key)
             if status is not None and stat.S_ISREG(status.st_mode):
                 yield object_info(key.decode(), status)
         elif deep:
             yield from _walk(root, key, prefix, above, deep=True)
         elif key > above and any(_walk(root, key, prefix, above, deep=True)):
             yield ObjectInfo(key=key.decode(), size=0, modified=None)
+
+
+def _listed_status(path: bytes) -> os.stat_result | None:
+    """As status_of, for one of perhaps a hundred thousand files: nothing is set up for each."""
+    try:
+        return status_of(path)
+    except OSError:
+        with reported("read", path):
+            raise
 
 
 def _scan(root: bytes, parent: bytes, prefix: bytes, above: bytes) -> Iterable[bytes]:
@@ -98,6 +106,8 @@ def _is_wanted(key: bytes, above: bytes) -> bool:
 
 
 def _is_utf8(key: bytes) -> bool:
+    if key.isascii():
+        return True
     try:
         key.decode()
     except UnicodeDecodeError:

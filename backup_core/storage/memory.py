@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
@@ -25,7 +25,8 @@ class MemoryStorage:
 
     url = "memory://"
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._clock = clock
         self._objects: dict[str, _Stored] = {}
         self._lock = Lock()
 
@@ -42,7 +43,7 @@ class MemoryStorage:
         if if_absent:
             self._check_free(key)
         data = b"".join(chunks)
-        info = ObjectInfo(key=key, size=len(data), modified=datetime.now(UTC))
+        info = ObjectInfo(key=key, size=len(data), modified=self._clock())
         with self._lock:
             if if_absent:
                 self._check_free(key)

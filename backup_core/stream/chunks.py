@@ -20,6 +20,8 @@ class ChunkReader:
         self._chunks = iter(chunks)
         self._rest = memoryview(b"")
         self._name = name
+        self.position = 0
+        """How many bytes were handed out."""
 
     def pieces(self, size: int) -> Iterator[memoryview]:
         """Yield exactly `size` bytes in pieces; raises CorruptError if the stream ends before."""
@@ -29,6 +31,7 @@ class ChunkReader:
             piece = self._rest[:size]
             self._rest = self._rest[len(piece) :]
             size -= len(piece)
+            self.position += len(piece)
             yield piece
 
     def exactly(self, size: int) -> bytes:

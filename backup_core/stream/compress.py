@@ -7,8 +7,7 @@ frames; each frame can be decoded without those before it, which is what makes s
 backup fetchable by range. The other codecs make one frame an object, for stock WAL-G stops reading
 after the first.
 
-Decoding yields bounded pieces whatever the ratio. An object cut off in mid-frame is an error, as
-is one without a byte, or with bytes that belong to no frame.
+Decoding yields bounded pieces whatever the ratio (`stream/frames.py`).
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ FRAMED = ("zstd", "none")
 _READABLE = ("zst", "lz4", "br", "lzma", "gz", "lzo")
 _HEADS = {"lz4": (4 << 20) + 1024, "lzo": (256 << 10) + 1024}
 _HEAD = 128 << 10
+_LARGEST_FRAME = 64 << 20
 
 
 class Encoder(Protocol):
@@ -45,27 +45,8 @@ class Encoder(Protocol):
     def end_frame(self) -> bytes:
         """Close the frame; the next chunk opens another that decodes on its own."""
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         """Make a frame of its own at once."""
-
-
-class Frame(Protocol):
-    """A decompressor of one frame, as the standard library has them."""
-
-    @property
-    def eof(self) -> bool:
-        """Whether the frame has ended."""
-
-    @property
-    def needs_input(self) -> bool:
-        """Whether there is no more output without more input."""
-
-    @property
-    def unused_data(self) -> bytes:
-        """What was found after the frame's end."""
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Take input; return at most so many bytes."""
 
 
 class _ZstdEncoder:
@@ -81,7 +62,7 @@ class _ZstdEncoder:
     def end_frame(self) -> bytes:
         return self._compressor.flush(zstd.ZstdCompressor.FLUSH_FRAME)
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         return self._compressor.compress(data, zstd.ZstdCompressor.FLUSH_FRAME)
 
 
@@ -92,7 +73,7 @@ class _NoEncoder:
     def end_frame(self) -> bytes:
         return b""
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         return bytes(data)
 
 
@@ -134,7 +115,7 @@ def encode(chunks: Iterable[bytes | memoryview], *, method: str, level: int) -> 
         yield last
 
 
-def compress(data: bytes | bytearray, *, method: str, level: int) -> bytes:
+def compress(data: bytes | bytearray | memoryview, *, method: str, level: int) -> bytes:
     """Compress data that is at hand into a frame of its own."""
     return encoder(method, level=level).frame(data)
 
@@ -149,42 +130,55 @@ def decode(chunks: Iterable[bytes], *, extension: str, name: str) -> Iterator[by
     return _decoder(extension, name)(chunks, name)
 
 
+def split_frames(
+    chunks: Iterable[bytes], *, method: str, name: str
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield an object in consecutive pieces, each as it is stored and what it decodes to.
+
+    A piece is a frame where the codec has several (at most 64 MiB of content), or else whatever
+    comes. Raises CorruptError.
+    """
+    if method == "zstd":
+        yield from _split_zstd(chunks, name)
+        return
+    taken: list[bytes] = []
+
+    def noted() -> Iterator[bytes]:
+        for chunk in chunks:
+            taken.append(bytes(chunk))
+            yield chunk
+
+    for piece in decode(noted(), extension=EXTENSIONS[method], name=name):
+        yield b"".join(taken), piece
+        taken.clear()
+    if taken:
+        yield b"".join(taken), b""
+
+
+def _split_zstd(chunks: Iterable[bytes], name: str) -> Iterator[tuple[bytes, bytes]]:
+    frame, stored, content = zstd.ZstdDecompressor(), bytearray(), bytearray()
+    for chunk in chunks:
+        pending = chunk
+        while pending or not frame.needs_input:
+            try:
+                content += frame.decompress(pending, CHUNK_SIZE)
+            except zstd.ZstdError as problem:
+                raise CorruptError(f"{name} is damaged: {problem}") from None
+            if len(content) > _LARGEST_FRAME:
+                raise CorruptError(f"{name} has a frame of more than {_LARGEST_FRAME} bytes")
+            rest = frame.unused_data if frame.eof else b""
+            stored += pending[: len(pending) - len(rest)]
+            pending = rest
+            if frame.eof:
+                yield bytes(stored), bytes(content)
+                frame, stored, content = zstd.ZstdDecompressor(), bytearray(), bytearray()
+    if stored:
+        raise CorruptError(f"{name} is cut off: its last zstd frame is not complete")
+
+
 def head_size(extension: str) -> int:
     """How many stored bytes surely decode to the first page: some codecs need a whole block."""
     return _HEADS.get(extension, _HEAD)
-
-
-def decode_frames(
-    chunks: Iterable[bytes],
-    name: str,
-    *,
-    open_frame: Callable[[], Frame],
-    error: type[Exception],
-    unit: str,
-    several: bool = True,
-) -> Iterator[bytes]:
-    """Decompress a frame, or several that follow each other, into pieces of at most 1 MiB.
-
-    Raises CorruptError where the decompressor raises `error`, and for a `unit` that is cut off.
-    """
-    frame, ended = None, False
-    for chunk in chunks:
-        pending = chunk
-        while pending or (frame is not None and not frame.needs_input):
-            if frame is None and ended and not several:
-                raise CorruptError(f"{name} is damaged: there are bytes after its {unit}")
-            frame = frame or open_frame()
-            try:
-                piece = frame.decompress(pending, CHUNK_SIZE)
-            except error as problem:
-                raise CorruptError(f"{name} is damaged: {problem}") from None
-            pending = b""
-            if frame.eof:
-                pending, frame, ended = frame.unused_data, None, True
-            if piece:
-                yield piece
-    if frame is not None or not ended:
-        raise CorruptError(f"{name} is cut off: its {unit} is not complete")
 
 
 def _decoder(extension: str, name: str) -> Callable[[Iterable[bytes], str], Iterator[bytes]]:
@@ -218,6 +212,8 @@ def _decoder(extension: str, name: str) -> Callable[[Iterable[bytes], str], Iter
 
 
 def _decode_zstd(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    from backup_core.stream.frames import decode_frames
+
     return decode_frames(
         chunks,
         name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backup_core.errors import CorruptError
 from backup_core.stream.chunks import ChunkReader
@@ -38,7 +38,8 @@ _MAX_DIGITS = 20
 class TarMember:
     """One file, directory or symbolic link; `size` in bytes, `mtime` in seconds since the epoch.
 
-    `link` is where a symbolic link leads, and None for anything else.
+    `link` is where a symbolic link leads, and None for anything else. `offset` is where the data
+    begins in an archive that was read.
     """
 
     name: str
@@ -49,6 +50,7 @@ class TarMember:
     gid: int = 0
     is_directory: bool = False
     link: str | None = None
+    offset: int = field(default=0, compare=False)
 
 
 def header(member: TarMember) -> bytes:
@@ -118,6 +120,7 @@ def _member(block: bytes, reader: ChunkReader, name: str) -> TarMember:
         gid=info.gid,
         is_directory=kind == "directory",
         link=overrides.get("linkpath", info.linkname) if kind == "link" else None,
+        offset=reader.position,
     )
 
 

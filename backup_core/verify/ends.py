@@ -43,13 +43,16 @@ class Damaged:
     reason: str
 
 
-def read_recovery(storage: Storage) -> tuple[Recovery, tuple[Damaged, ...]]:
+def read_recovery(
+    storage: Storage, facts: Facts | None = None
+) -> tuple[Recovery, tuple[Damaged, ...]]:
     """Find what can be recovered, with the times, and the damaged segments that were met.
 
-    Raises StorageError, CorruptError for a history file that cannot be understood, and
-    MissingKeyError where two clusters' WAL cannot be told apart without the key.
+    A caller that has the facts already gives them. Raises StorageError, CorruptError for a history
+    file that cannot be understood, and MissingKeyError where two clusters' WAL cannot be told apart
+    without the key.
     """
-    facts = read_facts(storage)
+    facts = facts or read_facts(storage)
     damaged: list[Damaged] = []
     while True:
         found = recovery(facts)

@@ -48,10 +48,12 @@ def read_facts(
     runs = ranges(
         _noting(timelines, list_wal(storage) if objects is None else objects), segment_size
     )
+    histories, unread = _histories(storage, timelines)
     return Facts(
         backups=tuple(backups),
         wal=_clusters(storage, identity, backups, runs, segment_size),
-        histories={number: _history(storage, number) for number in sorted(timelines)},
+        histories=histories,
+        unread=unread,
         segment_size=segment_size,
         began=storage.stat(layout.IDENTITY).modified if identity else None,
     )
@@ -72,17 +74,25 @@ def _noting(timelines: set[int], objects: Iterable[WalObject]) -> Iterator[WalOb
         yield item
 
 
-def _history(storage: Storage, timeline: int) -> TimelineHistory:
-    """A timeline's history; without the key to it, what is certain: that it is a timeline.
+def _histories(
+    storage: Storage, timelines: Iterable[int]
+) -> tuple[dict[int, TimelineHistory], frozenset[int]]:
+    """The history of each timeline, and those to which the key is missing.
 
-    Then only the backups that were taken on it count for it, which is less than the truth.
+    Of these it is certain only that they are timelines. So only the backups that were taken on them
+    count for them, which is less than the truth.
     """
-    try:
-        return read_history(storage, timeline)
-    except UnknownContentError:
-        raise
-    except MissingKeyError:
-        return TimelineHistory(timeline=timeline, switches=())
+    found: dict[int, TimelineHistory] = {}
+    unread = set()
+    for timeline in sorted(timelines):
+        try:
+            found[timeline] = read_history(storage, timeline)
+        except UnknownContentError:
+            raise
+        except MissingKeyError:
+            found[timeline] = TimelineHistory(timeline=timeline, switches=())
+            unread.add(timeline)
+    return found, frozenset(unread)
 
 
 def _clusters(

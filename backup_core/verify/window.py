@@ -51,13 +51,15 @@ class Facts:
     """What a repository holds; `segment_size` in bytes.
 
     `wal` has one entry, unless a cluster followed another under the same prefix. `histories` are
-    those that are archived; timeline 1 has none. `began` is when pitr first pushed, where known.
+    those that are archived; timeline 1 has none. Of those in `unread` the key is missing, and they
+    say no more than that they are timelines. `began` is when pitr first pushed, where known.
     """
 
     backups: tuple[Backup, ...]
     wal: tuple[ClusterWal, ...]
     histories: Mapping[int, TimelineHistory]
     segment_size: int
+    unread: frozenset[int] = frozenset()
     began: datetime | None = None
 
 

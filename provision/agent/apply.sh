@@ -2,8 +2,10 @@
 # The caller appends a function main and, on the last line, its call: an answer that is cut while
 # it is sent runs nothing. A cut connection does not stop what has begun.
 #
-# Before the first object is switched, the way back is on disk: $STATE/pending has a line for each
-# object, and whoever comes next undoes them. After the last, it is removed: that is the commit.
+# What is on disk in $STATE tells whoever comes next what to do: `staged` lists what waits beside its
+# place and is removed; `pending`, there before the first object is switched, is the way back and is
+# gone; its renaming to `committed` is the commit, after which what was replaced is removed. After a power
+# cut cron comes first: it finds the way back in /etc/cron.d before anything else is asked for.
 
 set -u
 umask 077
@@ -12,6 +14,9 @@ LC_ALL=C
 export PATH LC_ALL
 trap '' HUP PIPE
 STATE=/var/lib/provision
+HOOK=/etc/cron.d/provision-recover
+TAB=$(printf '\t')
+locked=no
 switched=no
 step=begin
 
@@ -21,15 +26,26 @@ at() { step=$1; say step "$1"; }
 # fail MESSAGE : ends; before the switch nothing has changed, after it everything goes back.
 fail() {
     trap - EXIT
+    trap '' INT TERM
     if [ "$switched" = yes ]; then
         undo
-        [ "$reloaded" = yes ] && reload_server
         ending=rolled_back
     else
-        sweep
+        [ "$locked" = no ] || sweep
         ending=failed
     fi
-    say "$ending" "$step: $(printf '%s' "$1" | tr '\n\t' '  ')"
+    finally "$ending" "$1"
+}
+
+# refuse MESSAGE : ends, because the host is not as it was when it was looked at.
+refuse() {
+    trap - EXIT
+    [ "$locked" = no ] || sweep
+    finally refused "$1"
+}
+
+finally() { # ENDING MESSAGE
+    say "$1" "$step: $(printf '%s' "$2" | tr '\n\t' '  ')"
     exit 1
 }
 
@@ -37,30 +53,48 @@ fail() {
 try() { reason=$("$@" 2>&1 9>&-) || fail "$* failed: $reason"; }
 quietly() { "$@" >/dev/null 2>&1 9>&-; }
 
-# begin ID NEEDED_KIB : one apply at a time, and room for what comes.
+# begin ID : one apply at a time. A lock that is held for a moment is whoever looks at the host.
 begin() {
     ID=$1
-    reloaded=no
     [ -d "$STATE" ] || mkdir -m 0700 "$STATE" || fail "cannot make $STATE"
-    exec 9>"$STATE/lock" || fail "cannot open $STATE/lock"
-    flock -n 9 || fail "another apply is running"
-    [ -e "$STATE/pending" ] && fail "an earlier apply was interrupted; its way back comes first"
-    : >"$STATE/staged" || fail "cannot write below $STATE"
-    : >"$STATE/undo.new"
+    # a redirection that fails ends the shell where exec, or a colon, is its command
+    true 2>/dev/null >>"$STATE/lock" || fail "cannot write below $STATE"
+    exec 9>"$STATE/lock"
+    flock -w 2 9 || refuse "another apply is running"
+    for left in pending committed staged; do
+        [ ! -e "$STATE/$left" ] || refuse "an earlier apply was interrupted; its way back comes first"
+    done
+    true >"$STATE/staged" || fail "cannot write below $STATE"
+    true >"$STATE/owners" || fail "cannot write below $STATE"
+    locked=yes
+    unhook
+    true >"$STATE/undo.new" || fail "cannot write below $STATE"
     trap 'fail "ended unexpectedly"' EXIT
     trap 'fail "stopped by a signal"' INT TERM
 }
 
 # not_held : nobody has put the host on hold since it was looked at.
-not_held() { [ -e "$STATE/hold.json" ] && fail "the host is on hold"; }
+not_held() { [ ! -e "$STATE/hold.json" ] || refuse "the host is on hold"; }
 
-# forget_hold : it has run out.
-forget_hold() { rm -f "$STATE/hold.json"; }
+# forget_hold SHA256 : the one that was seen has run out.
+forget_hold() {
+    echo "$1  $STATE/hold.json" | sha256sum --status -c - && rm -f "$STATE/hold.json"
+}
 
 # unchanged : stdin has lines of sha256sum, for every file that will be replaced.
-unchanged() { sha256sum --status --strict -c - || fail "a file has changed since the plan was made"; }
+unchanged() {
+    sha256sum --status --strict -c - || refuse "a file has changed since the plan was made"
+}
 still_absent() {
-    if [ -e "$1" ] || [ -L "$1" ]; then fail "$1 has appeared since the plan was made"; fi
+    if [ -e "$1" ] || [ -L "$1" ]; then refuse "$1 has appeared since the plan was made"; fi
+}
+
+# record FILE FIELD... : a line for whoever comes next; what it speaks of happens after it stands there.
+record() {
+    file=$STATE/$1 line=$2
+    shift 2
+    for field; do line=$line$TAB$field; done
+    printf '%s\n' "$line" 2>/dev/null >>"$file" || fail "cannot write $file"
 }
 
 # beside PATH WORD : the name under which something waits beside its place, hidden from all readers.
@@ -70,18 +104,21 @@ beside() { printf '%s/.provision-%s-%s.%s' "${1%/*}" "$2" "$ID" "${1##*/}"; }
 parents() {
     if [ -z "$1" ] || [ -d "$1" ]; then return; fi
     parents "${1%/*}"
-    printf 'd\t%s\n' "$1" >>"$STATE/staged"
+    record staged d "$1"
     try mkdir -m 0755 "$1"
 }
 
-directory() { # PATH OWNER GROUP MODE ; what is in it may be staged from now on
-    if [ ! -d "$1" ]; then
+# directory PATH OWNER GROUP MODE : what is in it may be staged from now on, and be read by a probe.
+directory() {
+    if [ -d "$1" ]; then
+        record staged m "$1" "$(stat -c %u:%g "$1")" "$(stat -c %04a "$1")"
+    else
         parents "${1%/*}"
-        printf 'd\t%s\n' "$1" >>"$STATE/staged"
+        record staged d "$1"
         try mkdir -m 0700 "$1"
     fi
-    [ "$(stat -c %U:%G "$1")" = "$2:$3" ] || try chown "$2:$3" "$1"
-    [ "$(stat -c %04a "$1")" = "$4" ] || try chmod "$4" "$1"
+    try chown "$2:$3" "$1"
+    try chmod "$4" "$1"
 }
 
 # stage PATH OWNER GROUP MODE : stdin is the content in base64. Created exclusively, with no bits
@@ -91,18 +128,49 @@ stage() {
     place "$new" "$2" "$3" "$4"
 }
 
-# place FILE OWNER GROUP MODE : write a file that nobody reads yet.
+# place FILE OWNER GROUP MODE : write a file that nobody reads yet; it is root's alone until `hand_over`.
 place() {
-    printf 'f\t%s\n' "$1" >>"$STATE/staged"
+    record staged f "$1"
     (set -C && base64 -d >"$1") 2>/dev/null || fail "cannot write $1"
-    try chown "$2:$3" "$1"
-    try chmod "$4" "$1"
+    printf '%s\t%s\t%s\n' "$2:$3" "$4" "$1" 2>/dev/null >>"$STATE/owners" ||
+        fail "cannot write $STATE/owners"
+}
+
+# hand_over : all that was placed gets its owner and its mode, and is on disk. Many files at a time:
+# starting a program costs more than what it does to one of them.
+hand_over() {
+    of_each chown "$(cut -f 1 "$STATE/owners" | sort -u)"
+    of_each chmod "$(cut -f 2 "$STATE/owners" | sort -u)"
+    of_each sync ''
+    rm -f "$STATE/owners"
+}
+
+# of_each PROGRAM VALUES : run it once for each value with the files that have it, or on all files.
+of_each() {
+    program=$1
+    for value in ${2:-all}; do
+        set -- "$program"
+        [ "$value" = all ] || set -- "$program" "$value"
+        words=$#
+        while IFS=$TAB read -r owner mode path; do
+            case $value in "$owner" | "$mode" | all) set -- "$@" "$path" ;; esac
+        done <"$STATE/owners"
+        [ $# -eq "$words" ] || reason=$("$@" 2>&1 9>&-) || fail "cannot $program: $reason"
+    done
+}
+
+# hook FILE MODE : stdin is a part of what takes this apply back should the power fail.
+hook() {
+    base64 -d 2>/dev/null >"$1" || fail "cannot write $1"
+    try chmod "$2" "$1"
     try sync "$1"
 }
 
+unhook() { rm -f "$STATE/recover" "$HOOK"; }
+
 stage_link() { # PATH TARGET
     new=$(beside "$1" new)
-    printf 'f\t%s\n' "$new" >>"$STATE/staged"
+    record staged f "$new"
     try ln -s "$2" "$new"
 }
 
@@ -124,21 +192,29 @@ probe() {
 # will_replace PATH : how to undo it goes to disk before anything is switched.
 will_replace() {
     if [ -e "$1" ] || [ -L "$1" ]; then
-        printf 'restore\t%s\t%s\n' "$1" "$(beside "$1" old)" >>"$STATE/undo.new"
+        record undo.new restore "$1" "$(beside "$1" old)"
     else
-        printf 'remove\t%s\n' "$1" >>"$STATE/undo.new"
+        record undo.new remove "$1"
     fi
 }
 
 will_set_metadata() { # PATH
-    printf 'metadata\t%s\t%s\t%s\n' "$1" "$(stat -c %u:%g "$1")" "$(stat -c %04a "$1")" \
-        >>"$STATE/undo.new"
+    record undo.new metadata "$1" "$(stat -c %u:%g "$1")" "$(stat -c %04a "$1")"
 }
 
-no_way_back_needed() { rm -f "$STATE/undo.new" "$STATE/staged"; trap - EXIT; }
+# will_reread : the server goes by its files again after they went back.
+will_reread() { record undo.new server "$SERVER_USER" "$PSQL" "$SOCKETS" "$PORT" "$DATA"; }
+
+# settle FILE : the names in the directories of its paths are on disk too, and not only the bytes.
+settle() {
+    cut -f 2 "$1" | sed 's|/[^/]*$||' | sort -u | while read -r directory; do
+        [ ! -d "$directory" ] || sync "$directory"
+    done
+}
 
 # commence : from here on a failure means going back.
 commence() {
+    settle "$STATE/staged"
     try sync "$STATE/undo.new"
     try mv -T "$STATE/undo.new" "$STATE/pending"
     try sync "$STATE"
@@ -170,49 +246,100 @@ remove() { # PATH
     try rm -f "$1"
 }
 
-# undo : the lines of pending in reverse; each may have been done already, or never have been needed.
+# undo [boot] : the lines of pending in reverse; each may have been done already, or never have been
+# needed.
 undo() {
-    tac "$STATE/pending" | while IFS="$(printf '\t')" read -r what path old mode; do
+    tac "$STATE/pending" | while IFS=$TAB read -r what path old mode; do
         case $what in
-            restore) if [ -e "$old" ] || [ -L "$old" ]; then mv -fT "$old" "$path"; fi ;;
+            restore) put_back "$old" "$path" ;;
             remove) rm -f "$path" ;;
             metadata) chown "$old" "$path" && chmod "$mode" "$path" ;;
         esac
     done
+    settle "$STATE/pending"
     sweep
-    sync
+    reread "$@"
     rm -f "$STATE/pending"
+    unhook
 }
 
-# sweep : remove what was staged; directories only if they are empty.
+put_back() { # OLD PATH
+    [ -e "$1" ] || [ -L "$1" ] || return 0
+    # a directory takes no link's place
+    if [ -d "$1" ] && [ ! -L "$1" ] && [ -L "$2" ]; then rm -f "$2"; fi
+    # not switched yet: two names of one file, of which mv would leave both
+    if [ "$(stat -c %d:%i "$1")" = "$(stat -c %d:%i "$2" 2>/dev/null)" ]; then
+        rm -f "$1"
+    else
+        mv -fT "$1" "$2"
+    fi
+}
+
+# reread [boot] : the server, as pending names it, goes by its files again; a server that is starting
+# too. One that was being restarted is restarted, unless the whole host just was.
+reread() {
+    IFS=$TAB read -r _ SERVER_USER PSQL SOCKETS PORT DATA <<END
+$(grep '^server' "$STATE/pending")
+END
+    [ -n "$DATA" ] || return 0
+    restart=$(sed -n 's/^restart\t//p' "$STATE/pending")
+    if [ $# -eq 0 ] && [ -n "$restart" ]; then
+        # shellcheck disable=SC2086 # its words
+        (set -f && IFS=$TAB && quietly $restart)
+    elif answers; then
+        reload_server
+    else
+        pid=$(head -n 1 "$DATA/postmaster.pid" 2>/dev/null) &&
+            [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = postgres ] && kill -HUP "$pid"
+    fi
+}
+
+# sweep : remove what was staged, directories only if they are empty; others are as they were.
 sweep() {
-    [ -e "$STATE/staged" ] || return 0
-    tac "$STATE/staged" | while IFS="$(printf '\t')" read -r what path; do
+    [ ! -e "$STATE/staged" ] || tac "$STATE/staged" | while IFS=$TAB read -r what path owner mode; do
         case $what in
             f) rm -f "$path" ;;
             d) rmdir "$path" 2>/dev/null ;;
+            m) chown "$owner" "$path" && chmod "$mode" "$path" ;;
         esac
     done
-    rm -f "$STATE/staged" "$STATE/undo.new"
+    rm -f "$STATE/staged" "$STATE/owners" "$STATE/undo.new"
+    [ -e "$STATE/pending" ] || unhook
 }
 
-# recover : the way back of an apply that ended in the middle.
+# recover [boot] : what an apply that ended in the middle left is taken back, or away.
 recover() {
     exec 9>"$STATE/lock" || exit 1
-    flock -n 9 || { say failed "another apply is running"; exit 1; }
-    if [ -e "$STATE/pending" ]; then undo; else sweep; fi
+    flock -w 2 9 || refuse "another apply is running"
+    if [ -e "$STATE/pending" ]; then
+        undo "$@"
+    elif [ -e "$STATE/committed" ]; then
+        finish
+    else
+        sweep
+    fi
     say ok recovered
 }
 
+# commit : nothing goes back any more.
 commit() {
-    cut -f 3 -s "$STATE/pending" | while read -r old; do
-        case $old in */.provision-old-"$ID".*) rm -rf "$old" ;; esac
-    done
-    rm -f "$STATE/pending" "$STATE/staged"
-    sync "$STATE"
+    settle "$STATE/pending"
+    trap '' INT TERM
+    try mv -T "$STATE/pending" "$STATE/committed"
     trap - EXIT
     switched=no
+    sync "$STATE"
+    finish
     say ok applied
+}
+
+# finish : what was replaced is needed no more.
+finish() {
+    cut -f 3 -s "$STATE/committed" | while read -r old; do
+        case $old in */.provision-old-*) rm -rf "$old" ;; esac
+    done
+    rm -f "$STATE/staged" "$STATE/committed"
+    unhook
 }
 
 user() { # NAME GROUP HOME SHELL
@@ -241,8 +368,8 @@ install_venv() {
     try chmod -R go+rX "$1"
 }
 
-# serve USER PSQL SOCKETS PORT : which server the following functions speak of.
-serve() { SERVER_USER=$1 PSQL=$2 SOCKETS=$3 PORT=$4; }
+# serve USER PSQL SOCKETS PORT DATA : which server the following functions speak of.
+serve() { SERVER_USER=$1 PSQL=$2 SOCKETS=$3 PORT=$4 DATA=$5; }
 
 sql() {
     runuser -u "$SERVER_USER" -- env PGCONNECT_TIMEOUT=5 PGOPTIONS='-c statement_timeout=10s' \
@@ -265,7 +392,6 @@ check_files() {
 
 # reload_server : and wait until the postmaster has read its files.
 reload_server() {
-    reloaded=yes
     before=$(sql 'select pg_conf_load_time()') && quietly sql 'select pg_reload_conf()' || return 1
     tries=0
     until [ "$(sql 'select pg_conf_load_time()')" != "$before" ]; do
@@ -275,7 +401,17 @@ reload_server() {
     done
 }
 
-restart_server() {
+# reset_settings NAME... : what somebody has set by ALTER SYSTEM no longer beats the files.
+reset_settings() {
+    keep_old "$DATA/postgresql.auto.conf"
+    for name; do
+        reason=$(sql "alter system reset $name") || fail "cannot reset $name: $reason"
+    done
+}
+
+restart_server() { # WORD...
+    record pending restart "$@"
+    try sync "$STATE/pending"
     try "$@"
     tries=0
     until answers; do

@@ -34,6 +34,12 @@ generations() {
 # known FILE : the paths that an earlier apply noted, one a line.
 known() { cat "$1" 2>/dev/null; }
 
+# busy LOCK : whether an apply runs at this moment.
+busy() {
+    section busy
+    [ ! -e "$1" ] || flock -n -s "$1" true || echo yes
+}
+
 users() {
     section users
     for name; do getent passwd "$name" >/dev/null 2>&1 && printf '%s\n' "$name"; done

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     revision = revision_of(arguments.project)
     plan = _plan(jobs, eyes, revision)
     show(plan, "text")
-    if not any(host.pending for host in plan.hosts if host.status == "ok"):
+    if not _something_to_do(plan, arguments.allow_restart):
         return worst(plan.exit_codes)
     _confirm(plan, yes=arguments.yes)
     with progress([job.host for job in jobs], verb="applying", lines=True) as shown:
@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
             at=datetime.now(UTC),
             canary=arguments.canary,
             allow_restart=frozenset(arguments.allow_restart),
+            doing=lambda host, what: shown.tell(host, what, done=False),
             changed=lambda result: shown.tell(result.host, _words(result)),
         )
         results = apply_plan(jobs, plan, eyes, order)
@@ -80,12 +81,24 @@ def exit_code(results: Sequence[HostResult]) -> int:
 def _plan(jobs: tuple[HostJob, ...], eyes: Eyes, revision: str) -> Plan:
     with progress([job.host for job in jobs], verb="looking", lines=False) as shown:
         plan = plan_hosts(
-            jobs, eyes, revision=revision, finished=lambda host, status: shown.tell(host, status)
+            jobs,
+            eyes,
+            revision=revision,
+            started=lambda host: shown.tell(host, "looking", done=False),
+            finished=lambda host, status: shown.tell(host, status),
         )
     if recover_hosts(jobs, plan, eyes):
         print("took back an interrupted apply; looking again")
         return plan_hosts(jobs, eyes, revision=revision)
     return plan
+
+
+def _something_to_do(plan: Plan, restarts: Sequence[str]) -> bool:
+    return any(
+        host.pending or (host.awaiting_restart and host.host in restarts)
+        for host in plan.hosts
+        if host.status == "ok"
+    )
 
 
 def _check_restarts(names: Sequence[str], jobs: Sequence[HostJob]) -> None:

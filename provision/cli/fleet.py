@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from getpass import getpass, getuser
@@ -23,6 +23,8 @@ from provision.observe import Eyes
 from provision.plan.compare import ServerRules
 from provision.project import ConfiguredHost, Project, choose, configure, load
 from provision.redaction import Fingerprints, redacted_diff
+from provision.secrets import bag_file
+from provision.secrets.bag import Bag
 from provision.secrets.keys import identities_from
 from provision.secrets.vault import Secrets
 from provision.selection import Selectors
@@ -62,7 +64,7 @@ def selectors_of(arguments: argparse.Namespace) -> Selectors:
 
 def members_of(project: Project, selectors: Selectors) -> tuple[Member, ...]:
     """Compile the hosts that are selected; raises InputError and UsageError."""
-    return tuple(_member(project, host) for host in choose(project, selectors))
+    return tuple(compiled(configure(project, host)) for host in choose(project, selectors))
 
 
 def chosen(arguments: argparse.Namespace) -> tuple[Member, ...]:
@@ -70,13 +72,16 @@ def chosen(arguments: argparse.Namespace) -> tuple[Member, ...]:
     return members_of(load(arguments.project), selectors_of(arguments))
 
 
-def secrets_of(arguments: argparse.Namespace) -> Secrets:
+def secrets_of(
+    arguments: argparse.Namespace, *, load_bag: Callable[[Path], Bag] = bag_file.load
+) -> Secrets:
     """Return what resolves references; what it resolves is scrubbed from every output."""
     return Secrets(
         arguments.variables,
         arguments.project,
         identities_from(arguments.variables),
         learn=arguments.scrubber.learn,
+        load_bag=load_bag,
     )
 
 
@@ -137,15 +142,15 @@ def _git(project: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def _member(project: Project, host: Host) -> Member:
-    configured = configure(project, host)
+def compiled(configured: ConfiguredHost) -> Member:
+    """Compile one host; raises InputError, which names the host."""
     node = node_of(configured)
     try:
         return Member(configured=configured, node=node, catalog=catalog_of(node))
     except InputError as error:
         message = error.message
-        if host.name not in message:
-            message = f"host {host.name}: {message}"
+        if not message.startswith(f"host {node.name}: "):
+            message = f"host {node.name}: {message}"
         raise InputError(message, hint=error.hint) from None
 
 
@@ -169,7 +174,7 @@ def rules_of(major: int) -> ServerRules:
         return pgsettings.same(pgsettings.lookup(name, major), wanted, running)
 
     def needs_restart(name: str) -> bool:
-        return pgsettings.effect(name, major) == "restart"
+        return pgsettings.effect(name, major) in ("restart", "recovery.conf")
 
     return ServerRules(same=same, needs_restart=needs_restart)
 

@@ -16,6 +16,7 @@ from provision.cli.options import add_project, add_selectors
 from provision.lint import Finding, lint
 from provision.pasted_keys import find
 from provision.project import read_files
+from provision.values import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         for each in found:
             _show(each)
         errors = sum(each.severity == "error" for each in found)
-        print(f"{errors} errors, {len(found) - errors} warnings")
+        print(f"{counted(errors, 'error')}, {counted(len(found) - errors, 'warning')}")
     return int(any(each.severity == "error" for each in found))
 
 

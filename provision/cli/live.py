@@ -1,6 +1,6 @@
 """The live table, and the only place of provision that knows rich.
 
-Hosts that are done without trouble leave the table when it would grow longer than the terminal.
+Hosts that are done without trouble leave the table first when it would grow too long.
 """
 
 from __future__ import annotations
@@ -9,15 +9,22 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import monotonic
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 MOST_ROWS = 20
-_COLOURS = {"failed": "red", "rolled": "red", "refused": "red", "unreachable": "magenta"}
+_COLOURS = {
+    "failed": "red",
+    "rolled": "red",
+    "refused": "red",
+    "unreachable": "magenta",
+    "held": "yellow",
+}
 
 
 @contextmanager
@@ -36,37 +43,57 @@ class LiveTable:
         self._verb = verb
         self._began = monotonic()
         self._lock = threading.Lock()
-        self._status = dict.fromkeys(hosts, "waits")
-        self._ended: dict[str, float] = {}
+        self._status = dict.fromkeys(hosts, "waiting")
+        self._times: dict[str, _Times] = {}
 
     def tell(self, host: str, status: str, *, done: bool = True) -> None:
         """Say what a host does, or how it ended."""
         with self._lock:
             self._status[host] = status
+            times = self._times.setdefault(host, _Times(began=monotonic()))
             if done:
-                self._ended[host] = monotonic() - self._began
+                times.ended = monotonic()
 
-    def render(self) -> Table:
-        """Draw it."""
+    def render(self) -> Group:
+        """Draw it; its own title would be no wider than the table."""
         with self._lock:
             rows = self._rows()
-            done = len(self._ended)
-        title = f"{self._verb}: {done} of {len(self._status)} hosts, {self._elapsed():.0f} s"
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+            done = sum(times.ended is not None for times in self._times.values())
+        elapsed = monotonic() - self._began
+        title = f"{self._verb}: {done} of {len(self._status)} hosts, {elapsed:.0f} s"
+        table = Table(box=None, pad_edge=False)
         for name in ("host", "status", "s"):
             table.add_column(name, no_wrap=True, justify="right" if name == "s" else "left")
         for host, status, seconds in rows:
-            colour = _COLOURS.get(status.split(" ")[0].rstrip(":"), "")
-            table.add_row(Text(host), Text(status, style=colour), Text(seconds))
-        return table
+            table.add_row(Text(host), Text(status, style=_colour(status)), Text(seconds))
+        return Group(Text(title, style="bold"), table)
 
     def _rows(self) -> list[tuple[str, str, str]]:
-        """Those that are not done first; of those that are, as many as fit."""
-        ordered = sorted(self._status, key=lambda host: host in self._ended)
-        return [
-            (host, self._status[host], f"{self._ended[host]:.1f}" if host in self._ended else "")
-            for host in ordered[:MOST_ROWS]
-        ]
+        """What is being done and what went wrong first, then what waits, then what is done."""
+        ordered = sorted(self._status, key=self._rank)
+        return [(host, self._status[host], self._seconds(host)) for host in ordered[:MOST_ROWS]]
 
-    def _elapsed(self) -> float:
-        return monotonic() - self._began
+    def _rank(self, host: str) -> int:
+        times = self._times.get(host)
+        if times is None:
+            return 1
+        return 0 if times.ended is None or _colour(self._status[host]) else 2
+
+    def _seconds(self, host: str) -> str:
+        times = self._times.get(host)
+        if times is None:
+            return ""
+        return f"{(monotonic() if times.ended is None else times.ended) - times.began:.1f}"
+
+
+@dataclass
+class _Times:
+    """When work on a host began, and when it ended, if it did."""
+
+    began: float
+    ended: float | None = None
+
+
+def _colour(status: str) -> str:
+    """The colour of trouble; "" for none."""
+    return _COLOURS.get(status.split(" ")[0].rstrip(":"), "")

@@ -36,6 +36,7 @@ COMMANDS = {
     "plan": Command(module="plan", summary="show what would change, and change nothing"),
     "apply": Command(module="apply", summary="change hosts as the plan says"),
     "drift": Command(module="drift", summary="show what others changed since the last apply"),
+    "report": Command(module="report", summary="draw what can be recovered of every cluster"),
     "explain": Command(module="explain", summary="show where an attribute's value comes from"),
     "lint": Command(module="lint", summary="find mistakes on single hosts and between hosts"),
     "hosts": Command(module="hosts", summary="list hosts; hold and release them; pin their keys"),

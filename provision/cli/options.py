@@ -17,10 +17,10 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=f"{self.prog} --help lists the arguments.")
 
 
-def add_project(parser: argparse.ArgumentParser) -> None:
+def add_project(parser: argparse.ArgumentParser, *, default: Path | str = Path()) -> None:
     """Add the option that says where roles/ is."""
     parser.add_argument(
-        "--project", metavar="DIR", type=Path, default=Path(), help="where roles/ is (here)"
+        "--project", metavar="DIR", type=Path, default=default, help="where roles/ is (here)"
     )
 
 

@@ -7,7 +7,6 @@ those of a git revision or with a rendered tree, and no host is reached.
 from __future__ import annotations
 
 import argparse
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,21 +15,23 @@ from provision.cli.fleet import (
     chosen,
     eyes_of,
     jobs_of,
-    members_of,
     revision_of,
     rules_of,
+    secrets_of,
     selectors_of,
 )
 from provision.cli.options import add_connection, add_project, add_selectors
 from provision.cli.progress import progress
+from provision.cli.revision import Revision, read_revision
 from provision.cli.show import FORMATS, show
+from provision.content import Label
 from provision.errors import InputError, UsageError, worst
 from provision.observe import plan_hosts
 from provision.plan.model import Plan
 from provision.plan.trees import compare_trees, removed_host
-from provision.project import belongs, from_files
+from provision.redaction import Fingerprints, labels_of_both
 from provision.selection import Selectors
-from provision.tree import Tree, read_tree, tree_of
+from provision.tree import Tree, bare, read_tree, tree_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,35 +62,56 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     revision = revision_of(arguments.project)
     if arguments.against is not None:
         trees = _rendered(arguments.against)
+        if selectors_of(arguments) != Selectors():  # the others are not gone
+            present = {member.host.name for member in members}
+            trees = {name: tree for name, tree in trees.items() if name in present}
         return _offline(members, trees, f"tree {arguments.against}", revision)
     if arguments.against_git is not None:
-        trees = _trees_of(arguments.project, arguments.against_git)
         _check_selection(arguments)
-        return _offline(members, trees, f"git {arguments.against_git}", revision)
+        old = read_revision(arguments.project, arguments.against_git)
+        labels = _labels(arguments, old)
+        trees = {member.host.name: tree_of(member.catalog, labels[0]) for member in old.members}
+        against = f"git {arguments.against_git}"
+        return _offline(members, trees, against, revision, label=labels[1])
     names = [member.host.name for member in members]
     with progress(names, verb="looking", lines=False) as shown:
         return plan_hosts(
             jobs_of(members, arguments),
             eyes_of(arguments, prune=arguments.prune),
             revision=revision,
+            started=lambda host: shown.tell(host, "looking", done=False),
             finished=lambda host, status: shown.tell(host, status),
         )
 
 
 def _offline(
-    members: tuple[Member, ...], trees: Mapping[str, Tree], against: str, revision: str
+    members: tuple[Member, ...],
+    trees: Mapping[str, Tree],
+    against: str,
+    revision: str,
+    label: Label = bare,
 ) -> Plan:
     plans = [
         compare_trees(
             member.catalog,
             trees.get(member.host.name, {}),
             rules_of(member.major).needs_restart,
+            label,
         )
         for member in members
     ]
     present = {member.host.name for member in members}
     plans += [removed_host(name, tree) for name, tree in trees.items() if name not in present]
     return Plan(hosts=tuple(plans), against=against, revision=revision)
+
+
+def _labels(arguments: argparse.Namespace, old: Revision) -> tuple[Label, Label]:
+    """What tells the secrets of a revision from those of today, as far as both can be had."""
+    return labels_of_both(
+        secrets_of(arguments, load_bag=old.load_bag),
+        secrets_of(arguments),
+        Fingerprints.from_environ(arguments.variables),
+    )
 
 
 def _check_selection(arguments: argparse.Namespace) -> None:
@@ -107,23 +129,3 @@ def _rendered(directory: Path) -> dict[str, Tree]:
             f"{directory} is not a directory", hint="Name what provision render has written."
         )
     return {path.name: read_tree(path) for path in sorted(directory.iterdir()) if path.is_dir()}
-
-
-def _trees_of(project: Path, revision: str) -> dict[str, Tree]:
-    """Compile the project as it was in a revision, without checking it out."""
-    names = _git(project, "ls-tree", "-r", "-z", "--name-only", revision, "--", "roles")
-    found = [name for name in names.decode().split("\0") if name and belongs(name)]
-    files = {name: _git(project, "show", f"{revision}:./{name}") for name in found}
-    members = members_of(from_files(files), Selectors())
-    return {member.host.name: tree_of(member.catalog) for member in members}
-
-
-def _git(project: Path, *words: str) -> bytes:
-    done = subprocess.run(["git", "-C", str(project), *words], capture_output=True, check=False)
-    if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise InputError(
-            f"git cannot read the revision: {said[-1] if said else 'no reason given'}",
-            hint="Name a revision that is here; CI often fetches the newest commit only.",
-        )
-    return done.stdout

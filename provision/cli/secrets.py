@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from provision.cli.options import add_project
 from provision.errors import InputError, RefusedError, SecretError
 from provision.secrets import bag, bag_file, editing, keys
 from provision.secrets.bag import OpenBag
@@ -26,9 +27,7 @@ _Change = Callable[[OpenBag], OpenBag]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "--project", metavar="DIR", type=Path, default=Path(), help="where roles/ is (here)"
-    )
+    add_project(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     keygen = actions.add_parser("keygen", help="make an identity and print its recipient")
     keygen.add_argument("file", metavar="FILE", type=Path, help="the new file for the identity")
@@ -49,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         action = _on_bag(actions, name, summary)
         action.add_argument("recipient", metavar="RECIPIENT", help="what their keygen printed")
+    for action in actions.choices.values():  # before the action or after it
+        add_project(action, default=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace) -> int:

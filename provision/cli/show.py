@@ -21,6 +21,7 @@ def show(plan: Plan, form: str) -> None:
         print(text_of(plan, paint=_paint if sys.stdout.isatty() else plain), end="")
     else:
         print(_FORMATTERS[form](plan), end="")
+    sys.stdout.flush()  # before what is said on standard error
 
 
 def _paint(text: str, colour: str) -> str:

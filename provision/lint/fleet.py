@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from provision import pgsettings
 from provision.lint.model import Finding
 from provision.lint.single import schedules
 from provision.node import Node
+from provision.values import Duration
 
 # A standby must not have less of these than its primary (manual, section 27.4.3).
 _LIMITS = (
@@ -18,6 +20,8 @@ _LIMITS = (
     "max_prepared_transactions",
     "max_locks_per_transaction",
 )
+_SOME_MOMENT = datetime(2028, 1, 1, tzinfo=UTC)
+_SOME_RUNS = 14
 _WRITERS = {"archiving", "base_backup"}
 
 
@@ -97,16 +101,30 @@ def retention_and_delay(nodes: Sequence[Node]) -> Iterator[Finding]:
             if late.attributes.pitr.recovery.mode != "delayed" or delay is None:
                 continue
             for node in kept:
-                window = node.attributes.pitr.retention.window
-                if window is not None and window <= delay:
+                reach = _kept_for(node)
+                if reach <= delay:
                     yield Finding(
                         rule="retention-delay",
                         severity="error",
                         hosts=(node.name, late.name),
-                        message=f"{node.name} keeps WAL for {window}, and {late.name} fetches it "
+                        message=f"{node.name} keeps WAL for {reach}, and {late.name} fetches it "
                         f"{delay} later",
-                        hint="Make pitr.retention.window longer than the delay.",
+                        hint="Make pitr.retention.window longer than the delay, or keep more "
+                        "backups.",
                     )
+
+
+def _kept_for(node: Node) -> Duration:
+    """How old WAL is at least when it is deleted: as the oldest kept backup, or as the window.
+
+    Right after a backup, the oldest of n is n - 1 intervals old.
+    """
+    retention, schedule = node.attributes.pitr.retention, node.attributes.pitr.base_backup.schedule
+    before = retention.keep_full - 1
+    runs = schedule.next_runs(_SOME_MOMENT, before + _SOME_RUNS)
+    ages = [late - early for early, late in zip(runs, runs[before:], strict=False)]
+    window = 0 if retention.window is None else retention.window.seconds
+    return Duration(seconds=max(window, int(min(ages).total_seconds())))
 
 
 def unknown_primary(nodes: Sequence[Node]) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import combinations
 
 from provision.cron_schedule import CronSchedule
 from provision.lint.model import Finding
@@ -47,15 +48,22 @@ def no_repository(node: Node) -> Iterator[Finding]:
 
 
 def drill_that_archives(node: Node) -> Iterator[Finding]:
-    """A drill host that would archive what it restored."""
-    archives = "archiving" in node.recipes and node.attributes.pitr.archive.enabled
-    if "drill" in node.recipes and node.attributes.pitr.drill.enabled and archives:
+    """A drill host that would write into the repository: WAL, backups, or deletions."""
+    pitr = node.attributes.pitr
+    writes = {
+        "archiving": pitr.archive.enabled,
+        "base_backup": pitr.base_backup.enabled,
+        "retention": pitr.retention.enabled,
+    }
+    found = [recipe for recipe, enabled in writes.items() if enabled and recipe in node.recipes]
+    if "drill" in node.recipes and pitr.drill.enabled and found:
         yield Finding(
             rule="drill-archives",
             severity="error",
             hosts=(node.name,),
-            message="a drill host archives: what it restores could reach the repository",
-            hint="Set pitr.archive.enabled to false there, or leave recipe[pitr::archiving] out.",
+            message=f"a drill host has recipe {', '.join(found)}: what it restores could reach "
+            "the repository",
+            hint=f"Leave recipe[pitr::{found[0]}] out of its run list.",
         )
 
 
@@ -89,16 +97,15 @@ def clock_changes(node: Node) -> Iterator[Finding]:
 
 
 def colliding_times(node: Node) -> Iterator[Finding]:
-    """Two jobs of a host that begin in the same minute."""
-    seen: dict[str, str] = {}
-    for what, schedule in schedules(node):
-        other = seen.setdefault(schedule.text, what)
-        if other != what:
+    """Two jobs of a host that begin in the same minute, every time or some time."""
+    for (what, schedule), (other, later) in combinations(schedules(node), 2):
+        if schedule.meets(later):
             yield Finding(
                 rule="same-time",
                 severity="warning",
                 hosts=(node.name,),
-                message=f"{other} and {what} both begin at {schedule.text!r}",
+                message=f"{what} at {schedule.text!r} and {other} at {later.text!r} begin in the "
+                "same minute",
                 hint="Move one of them.",
             )
 

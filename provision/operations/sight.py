@@ -13,7 +13,7 @@ from provision.errors import RefusedError, UnreachableError
 from provision.journal import HOLD, PENDING, in_force, parse_hold
 from provision.operations.place import Place
 from provision.operations.plan import script_of
-from provision.recipes.recovery import FILE
+from provision.recipes.settings import RECOVERY
 from provision.state import Hold
 from provision.transport import Session
 
@@ -147,7 +147,7 @@ def look_calls(place: Place, *, measure: bool) -> tuple[str, ...]:
         call("present", "program", f"{layout.prefix}/bin/pitr"),
         call("present", "environment", layout.envdir),
         call("present", "configured", f"{layout.config_files}/postgresql.conf"),
-        call("present", "recovery_settings", f"{layout.config_files}/conf.d/{FILE}"),
+        call("present", "recovery_settings", f"{layout.config_files}/conf.d/{RECOVERY}"),
         call("text_of", "hold", HOLD),
         call("present", "interrupted", PENDING),
         call("data", layout.bin_directory, layout.data_directory),

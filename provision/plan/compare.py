@@ -18,13 +18,15 @@ from provision.plan.server import (
     Same,
     compare_block,
     compare_settings,
+    edited,
+    edited_text,
     running_warnings,
 )
 from provision.resources.account import Package, User, Venv
 from provision.resources.base import Entry, Resource
 from provision.resources.envdir import Envdir
 from provision.resources.schedule import Timer
-from provision.resources.server import Block, PgSettings
+from provision.resources.server import Block, PgSettings, block_path, without_block
 from provision.state import ABSENT, Hold, HostState
 
 
@@ -46,9 +48,9 @@ def compare_host(
         for resource in catalog.resources
         if (change := _compare(resource, comparison, rules)) is not None
     ]
-    orphans = tuple(_orphans(catalog, state))
+    orphans = (*_orphans(catalog, state), *_left_blocks(catalog, state))
     if prune:
-        changes += [_deletion(path, resource_id) for path, resource_id in orphans]
+        changes += [_deletion(path, resource_id, comparison) for path, resource_id in orphans]
     return HostPlan(
         host=catalog.host,
         status="ok" if state.hold is None else "held",
@@ -57,6 +59,7 @@ def compare_host(
         changes=tuple(changes),
         warnings=tuple(_warnings(catalog, comparison, rules)),
         orphans=() if prune else tuple(path for path, _ in orphans),
+        awaiting_restart=_awaiting_restart(catalog, state),
         interrupted=state.interrupted,
         primary=state.server.answers and not state.server.in_recovery,
     )
@@ -164,19 +167,45 @@ def _orphans(catalog: Catalog, state: HostState) -> Iterator[tuple[str, str]]:
         yield path, left[path]
 
 
-def _deletion(path: str, resource_id: str) -> Change:
-    return Change(
+def _left_blocks(catalog: Catalog, state: HostState) -> Iterator[tuple[str, str]]:
+    """Files of others in which an earlier apply put lines that no resource describes any more."""
+    wanted = {resource.id for resource in catalog.resources}
+    for entry in () if state.journal is None else state.journal.resources:
+        path = block_path(entry.id)
+        if path is not None and entry.id not in wanted:
+            text = edited_text(state.paths.get(path, ABSENT)) or ""
+            if without_block(text) != text:
+                yield path, entry.id
+
+
+def _deletion(path: str, resource_id: str, comparison: Comparison) -> Change:
+    is_settings = resource_id.startswith("pg_settings[")
+    change = Change(
         id=resource_id,
         action="delete",
         path=path,
         notes=("no longer in the roles",),
         entries=(Entry(path=path, kind="absent"),),
+        effects=("postgresql_reload",) if is_settings else (),
     )
+    if block_path(resource_id) is None:
+        return change
+    current = comparison.path(path)
+    change = replace(change, action="update", effects=("postgresql_reload",))
+    return edited(change, current, without_block(edited_text(current) or ""), comparison)
+
+
+def _awaiting_restart(catalog: Catalog, state: HostState) -> tuple[str, ...]:
+    ours = (s.name for r in catalog.resources if isinstance(r, PgSettings) for s in r.settings)
+    known = state.server.settings
+    return tuple(name for name in ours if name in known and known[name].pending_restart)
 
 
 def _warnings(catalog: Catalog, comparison: Comparison, rules: ServerRules) -> Iterable[str]:
     if comparison.state.interrupted:
         yield "an apply was interrupted here; the next one first takes back what it had done"
+    if comparison.state.busy:
+        yield "an apply is running here at this moment"
     yield from comparison.state.server.errors
     for resource in catalog.resources:
         if isinstance(resource, PgSettings):

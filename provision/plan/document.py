@@ -14,7 +14,7 @@ Document = dict[str, object]
 
 
 def json_of(plan: Plan) -> str:
-    """Return the plan as JSON (docs/provisioning.md, "The plan as JSON")."""
+    """Return the plan as JSON (docs/json.md, "provision plan")."""
     document = {
         "format_version": FORMAT_VERSION,
         "against": plan.against,
@@ -34,6 +34,7 @@ def _host(host: HostPlan) -> Document:
         "hold": asdict(host.hold) if host.hold is not None else None,
         "effects": list(host.effects),
         "restart_required": list(host.restart_settings),
+        "restart_awaited": list(host.awaiting_restart),
         "warnings": list(host.warnings),
         "orphans": list(host.orphans),
         "changes": [_change(change) for change in host.changes],

@@ -39,8 +39,11 @@ def compare_envdir(envdir: Envdir, comparison: Comparison) -> Change | None:
         return replace(
             change, action="unknown", entries=(), notes=(f"not compared: {error.message}",)
         )
-    if not notes and not diff and compare_entry(store, comparison) is None:
+    wrong = compare_entry(store, comparison)
+    if not notes and not diff and wrong is None:
         return None
+    if wrong is not None and change.action != "create":
+        notes = (*notes, f"{store.path}: {', '.join(wrong.notes)}")
     return replace(change, notes=notes, diff=diff)
 
 

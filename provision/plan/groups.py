@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from provision.plan.model import Change, HostPlan, Plan
+from provision.values import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +83,11 @@ def sentence(plan: Plan) -> str:
     """The summary as one line."""
     counts = summary(plan)
     if not counts.changed and not counts.failed:
-        return f"no changes on {_hosts(counts.hosts)}"
+        return f"no changes on {counted(counts.hosts, 'host')}"
     parts = [f"{counts.create} to create, {counts.update} to update, {counts.delete} to delete"]
-    parts.append(f"{_hosts(counts.changed)} to change, {counts.unchanged} as they should be")
+    parts.append(
+        f"{counted(counts.changed, 'host')} to change, {counts.unchanged} as they should be"
+    )
     if counts.failed:
-        parts.append(f"{_hosts(counts.failed)} not compared")
+        parts.append(f"{counted(counts.failed, 'host')} not compared")
     return "; ".join(parts)
-
-
-def _hosts(count: int) -> str:
-    return f"{count} host" if count == 1 else f"{count} hosts"

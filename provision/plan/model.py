@@ -23,7 +23,7 @@ class Change:
     """One resource of a host that is not as it should be, or whose state is not known.
 
     `notes` say in words what a diff does not: modes, owners, why it is skipped. `entries` are the
-    objects that will be written, in order. `replaced` are generations that may go afterwards.
+    objects that will be written, in order. `reset` are settings that ALTER SYSTEM has set.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Change:
     entries: tuple[Entry, ...] = field(default=(), repr=False)
     effects: tuple[Effect, ...] = ()
     restart_settings: tuple[str, ...] = ()
+    reset: tuple[str, ...] = ()
 
     @property
     def changes(self) -> bool:
@@ -46,7 +47,10 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class HostPlan:
-    """What would change on one host; `problem` says why nothing will, if its status is not ok."""
+    """What would change on one host; `problem` says why nothing will, if its status is not ok.
+
+    `awaiting_restart` are settings of earlier applies that are not in force yet.
+    """
 
     host: str
     status: Status = "ok"
@@ -56,6 +60,7 @@ class HostPlan:
     hold: Hold | None = None
     warnings: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
+    awaiting_restart: tuple[str, ...] = ()
     primary: bool = False
     interrupted: bool = False
 

@@ -1,7 +1,8 @@
 """Compare a catalogue's tree with another one: of a git revision, or rendered earlier; pure.
 
 No host is asked, so this is what a merge request shows: which hosts does it change, and how.
-Secrets are compared by their references.
+Secrets are compared by their references, and by what `label` says of them where both sides have
+their values.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from provision.catalog import Catalog
+from provision.content import Label
 from provision.plan.model import Action, Change, HostPlan
 from provision.plan.server import NeedsRestart, effects_of, touched_settings
 from provision.resources.base import Resource
 from provision.resources.server import PgSettings
-from provision.tree import Leaf, Tree, tree_of
+from provision.tree import Leaf, Tree, bare, tree_of
 
 _CONTEXT = 3
 
 
-def compare_trees(catalog: Catalog, old: Tree, needs_restart: NeedsRestart) -> HostPlan:
+def compare_trees(
+    catalog: Catalog, old: Tree, needs_restart: NeedsRestart, label: Label = bare
+) -> HostPlan:
     """Return what the catalogue changes against an older tree of the same host."""
-    new = tree_of(catalog)
+    new = tree_of(catalog, label)
     resources = {resource.id: resource for resource in catalog.resources}
     keys = [*new, *(key for key in old if key not in new)]
     changes = (

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from provision.layout import Layout, layout_of
 from provision.node import Node
-from provision.recipes.settings import Value, settings_resources
+from provision.quoting import Quoted
+from provision.recipes.settings import ARCHIVING, COMMANDS, Value, settings_resources
 from provision.resources.base import Resource
-
-FILE = "50-pitr.conf"
 
 
 def archiving(node: Node) -> tuple[Resource, ...]:
@@ -16,7 +17,7 @@ def archiving(node: Node) -> tuple[Resource, ...]:
     return settings_resources(
         node,
         layout,
-        file=FILE,
+        file=ARCHIVING,
         title="Archiving",
         values=_values(node, layout).items(),
         recipe="archiving",
@@ -34,4 +35,10 @@ def _values(node: Node, layout: Layout) -> dict[str, Value]:
             "archive_timeout": str(archive.timeout),
             "archive_command": layout.archive_command(),
         }
-    return ours | dict(sorted(node.attributes.postgresql.settings.items()))
+    return ours | dict(_own(node))
+
+
+def _own(node: Node) -> Iterator[tuple[str, Value]]:
+    """The role's own settings; a command among them is taken as it is written there."""
+    for name, value in sorted(node.attributes.postgresql.settings.items()):
+        yield name, Quoted("pg_command", str(value)) if name in COMMANDS else value

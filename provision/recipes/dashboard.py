@@ -16,7 +16,7 @@ from provision.schema.pitr import Monitoring
 
 _WIDTH, _PANEL_WIDTH, _PANEL_HEIGHT = 24, 6, 6
 _SOURCE = {"type": "prometheus", "uid": "${source}"}
-_HOSTS = '{instance=~"$host"}'
+_HOSTS = '{host=~"$host"}'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Panel:
     unit: str
     kind: Literal["stat", "timeseries"] = "stat"
     red: float | None = None
-    legend: str = "{{instance}}"
+    legend: str = "{{host}}"
 
 
 def panels(limits: Monitoring) -> tuple[Panel, ...]:
@@ -102,14 +102,14 @@ def _measured(limits: Monitoring) -> tuple[Panel, ...]:
             expression="pitr_drill_recovery_seconds%",
             unit="s",
             kind="timeseries",
-            legend="{{drill}}",
+            legend="{{cluster}} {{drill}}",
         ),
         Panel(
             title="Data that a disaster would have cost",
             expression="pitr_drill_data_lost_seconds%",
             unit="s",
             kind="timeseries",
-            legend="{{drill}}",
+            legend="{{cluster}} {{drill}}",
         ),
         Panel(
             title="Size of the newest backup",
@@ -129,14 +129,14 @@ def _measured(limits: Monitoring) -> tuple[Panel, ...]:
             expression="pitr_free_bytes%",
             unit="bytes",
             kind="timeseries",
-            legend="{{instance}} {{place}}",
+            legend="{{host}} {{place}}",
         ),
         Panel(
             title="Jobs that failed",
             expression="pitr_job_failed%",
             unit="short",
             red=1,
-            legend="{{instance}} {{job}}",
+            legend="{{host}} {{resource}}",
         ),
     )
 
@@ -169,7 +169,7 @@ def _host_variable() -> dict[str, object]:
         "type": "query",
         "label": "Host",
         "datasource": _SOURCE,
-        "query": "label_values(pitr_monitor_timestamp_seconds, instance)",
+        "query": "label_values(pitr_monitor_timestamp_seconds, host)",
         "includeAll": True,
         "multi": True,
         "current": {"text": "All", "value": "$__all"},

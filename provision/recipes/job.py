@@ -12,21 +12,25 @@ from hashlib import sha256
 
 from provision.content import Content
 from provision.cron_schedule import CronSchedule
+from provision.errors import InputError
 from provision.layout import Layout
 from provision.node import Node
+from provision.recipes.alert_rules import labels
 from provision.resources.base import Origin, Resource
 from provision.resources.file import File
 from provision.resources.schedule import CronD, Timer
 from provision.templates import render
 
 MAIL_TO = "root"  # jobs write to their log; what reaches cron is that one could not even begin
+_GRACE = 120  # seconds that a service has beyond the script's own limit
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """What runs, when, and on which server; times in seconds, `spread` in minutes.
 
-    `gate` is "t" for standbys only, "f" for primaries only, "" for any.
+    `gate` is "t" for standbys only, "f" for primaries only, "" for any. With `after` the command
+    gets, as its option --after, the moment that many seconds before it runs.
     """
 
     name: str
@@ -39,6 +43,20 @@ class Job:
     max_age: int
     nice: int
     gate: str = ""
+    after: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What starts the script `command` at its times; `timeout` in seconds."""
+
+    name: str
+    title: str
+    command: str
+    schedule: CronSchedule
+    scheduler: str
+    timeout: int
+    nice: int
 
 
 def job_resources(node: Node, layout: Layout, job: Job, *, recipe: str) -> tuple[Resource, ...]:
@@ -52,16 +70,31 @@ def job_resources(node: Node, layout: Layout, job: Job, *, recipe: str) -> tuple
         verify=("sh", "-n"),
         origin=origin,
     )
-    schedule = job.schedule.delayed(delay(node.name, job.name, job.spread))
-    if job.scheduler == "systemd":
-        return (script, _timer(layout, job, path, schedule, origin))
-    return (script, _cron(layout, job, path, schedule, origin))
+    begin = Start(
+        name=job.name,
+        title=job.title,
+        command=path,
+        schedule=_spread(node, job),
+        scheduler=job.scheduler,
+        timeout=job.timeout + _GRACE,
+        nice=job.nice,
+    )
+    return (script, start(layout, begin, origin))
+
+
+def _spread(node: Node, job: Job) -> CronSchedule:
+    """Many a schedule cannot be moved, and without a spread none has to be."""
+    if job.spread <= 0:
+        return job.schedule
+    try:
+        return job.schedule.delayed(delay(node.name, job.name, job.spread))
+    except InputError as error:
+        hint = "Name one minute and the hours, or leave the spread out."
+        raise InputError(f"{job.name}: {error.message}", hint=hint) from None
 
 
 def delay(host: str, job: str, spread: int) -> int:
-    """Minutes by which a host begins later: the same every time, different for each host."""
-    if spread <= 0:
-        return 0
+    """Minutes by which a host begins later, fewer than `spread`: the same every time."""
     digest = sha256(f"{host}/{job}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % spread
 
@@ -75,6 +108,7 @@ def _script(node: Node, layout: Layout, job: Job) -> Content:
         port=layout.port,
         database_user=layout.user,
         job=job.name,
+        labels=labels(node, resource=job.name),
         job_file=job.name.replace("-", "_"),
         log=f"{layout.log_directory}/{job.name}.log",
         metrics=node.attributes.pitr.monitoring.textfile_directory,
@@ -85,34 +119,38 @@ def _script(node: Node, layout: Layout, job: Job) -> Content:
         timeout=job.timeout,
         max_age=job.max_age,
         command=list(job.command),
+        after=job.after,
     )
 
 
-def _cron(layout: Layout, job: Job, path: str, schedule: CronSchedule, origin: Origin) -> Resource:
-    name = f"{layout.profile}-{job.name}"
+def start(layout: Layout, wanted: Start, origin: Origin) -> Resource:
+    """Return the line of cron or the timer that starts a script at its times."""
+    if wanted.scheduler == "systemd":
+        return _timer(layout, wanted, origin)
     content = render(
         "cron.d.j2",
-        title=job.title,
+        title=wanted.title,
         mailto=MAIL_TO,
-        schedule=schedule.text,
+        schedule=wanted.schedule.text,
         user=layout.user,
-        command=[path],
+        command=[wanted.command],
     )
+    name = f"{layout.profile}-{wanted.name}"
     return CronD(name=name, content=content, phase="schedule", origin=origin)
 
 
-def _timer(layout: Layout, job: Job, path: str, schedule: CronSchedule, origin: Origin) -> Resource:
+def _timer(layout: Layout, wanted: Start, origin: Origin) -> Resource:
     service = render(
         "job.service.j2",
-        title=job.title,
+        title=wanted.title,
         user=layout.user,
-        command=[path],
-        nice=job.nice,
-        timeout=job.timeout + 120,
+        command=[wanted.command],
+        nice=wanted.nice,
+        timeout=wanted.timeout,
     )
-    timer = render("job.timer.j2", title=job.title, calendar=schedule.on_calendar())
+    timer = render("job.timer.j2", title=wanted.title, calendar=wanted.schedule.on_calendar())
     return Timer(
-        name=f"{layout.profile}-{job.name}",
+        name=f"{layout.profile}-{wanted.name}",
         service=service,
         timer=timer,
         phase="schedule",

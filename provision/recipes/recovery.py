@@ -14,13 +14,20 @@ from provision.errors import InputError
 from provision.layout import Layout, layout_of
 from provision.node import Node
 from provision.quoting import conninfo, sh
-from provision.recipes.settings import Value, settings_pairs, settings_resources
+from provision.recipes.settings import (
+    RECOVERY,
+    Value,
+    server_setting,
+    settings_pairs,
+    settings_path,
+    settings_resources,
+)
 from provision.resources.base import Guard, Origin, Resource
 from provision.resources.file import AbsentFile, File
-from provision.resources.server import PgSettings, ServerSetting
+from provision.resources.server import PgSettings
+from provision.schema.recovery import Target
 from provision.templates import render
 
-FILE = "60-pitr-recovery.conf"
 _ORIGIN = Origin(recipe="recovery", attribute="pitr.recovery.mode")
 _FIRST_TIMELINE_BY_DEFAULT = 12
 
@@ -29,15 +36,23 @@ def recovery(node: Node) -> tuple[Resource, ...]:
     """The recovery settings of a replica; for a primary, that there are none."""
     layout = layout_of(node)
     if node.attributes.pitr.recovery.mode == "none":
-        return (AbsentFile(name=_conf_path(layout), phase="server", origin=_ORIGIN),)
+        return (
+            AbsentFile(
+                name=_conf_path(node, layout),
+                phase="server",
+                notifies=("postgresql_reload",),
+                guards=() if layout.has_signal_files else (_is_no_standbys(layout),),
+                origin=_ORIGIN,
+            ),
+        )
     values = tuple(_values(node, layout))
     password = _password_file(node, layout)
     if layout.has_signal_files:
         settings = settings_resources(
-            node, layout, file=FILE, title="Recovery", values=values, recipe="recovery"
+            node, layout, file=RECOVERY, title="Recovery", values=values, recipe="recovery"
         )
         return (*password, *settings, _signal(layout))
-    return (*password, _recovery_conf(layout, values))
+    return (*password, _recovery_conf(node, layout, values))
 
 
 def _values(node: Node, layout: Layout) -> Iterator[tuple[str, Value]]:
@@ -49,11 +64,29 @@ def _values(node: Node, layout: Layout) -> Iterator[tuple[str, Value]]:
         yield "primary_conninfo", _conninfo(node, layout)
         if wanted.slot:
             yield "primary_slot_name", wanted.slot
-    yield "recovery_target_timeline", wanted.timeline
+    if layout.has_signal_files or wanted.timeline != "current":  # until 11 that has no name
+        yield "recovery_target_timeline", wanted.timeline
+    yield from _target(wanted.target)
     if wanted.mode == "delayed":
         yield "recovery_min_apply_delay", _delay(node)
     if layout.has_signal_files:
         yield "hot_standby", "on"
+
+
+def _target(target: Target) -> Iterator[tuple[str, Value]]:
+    """Where recovery ends, if not at the end of the WAL; attributes hold at most one target."""
+    given = {
+        "recovery_target_time": target.time,
+        "recovery_target_lsn": target.lsn,
+        "recovery_target_xid": target.xid,
+        "recovery_target_name": target.name,
+        "recovery_target": "immediate" if target.immediate else None,
+    }
+    found = [(name, value) for name, value in given.items() if value is not None]
+    yield from found
+    if found:
+        yield "recovery_target_inclusive", target.inclusive
+        yield "recovery_target_action", target.action
 
 
 def _delay(node: Node) -> str:
@@ -121,26 +154,40 @@ def _signal(layout: Layout) -> Resource:
     )
 
 
-def _recovery_conf(layout: Layout, values: tuple[tuple[str, Value], ...]) -> Resource:
-    settings = tuple(
-        ServerSetting(name=name, value=Content.of(str(value)), restart=True)
-        for name, value in values
-    )
+def _recovery_conf(node: Node, layout: Layout, values: tuple[tuple[str, Value], ...]) -> Resource:
+    settings = tuple(server_setting(name, value, layout.major) for name, value in values)
     return PgSettings(
-        name=_conf_path(layout),
+        name=_conf_path(node, layout),
         settings=settings,
         content=render("postgresql.conf.j2", title="Recovery", settings=settings_pairs(settings)),
         owner=layout.user,
         group=layout.group,
         mode="0600",
         phase="server",
+        notifies=("postgresql_restart",),
         guards=(_is_a_standbys(layout),),
         origin=_ORIGIN,
     )
 
 
 def _is_a_standbys(layout: Layout) -> Guard:
-    """Restored and not started yet, or stopped or running in recovery."""
+    return Guard(
+        argv=_ask_state(layout),
+        reason="the data directory is empty or a primary's: restore a base backup into it first",
+    )
+
+
+def _is_no_standbys(layout: Layout) -> Guard:
+    """A standby without its recovery.conf starts as a second primary."""
+    return Guard(
+        argv=_ask_state(layout),
+        reason="the data directory is a standby's: promote it, or give the host a recovery mode",
+        expect=False,
+    )
+
+
+def _ask_state(layout: Layout) -> tuple[str, ...]:
+    """Whether it was restored and not started yet, or is stopped or running in recovery."""
     data = sh(layout.data_directory).text
     control = sh(f"{layout.bin_directory}/pg_controldata").text
     states = "in archive recovery|shut down in recovery"
@@ -148,15 +195,12 @@ def _is_a_standbys(layout: Layout) -> Guard:
         f"[ -e {data}/PG_VERSION ] || exit 1; [ -e {data}/backup_label ] && exit 0; "
         f"LC_ALL=C {control} {data} | grep -Eq '^Database cluster state: +({states})$'"
     )
-    return Guard(
-        argv=("sh", "-c", script),
-        reason="the data directory is empty or a primary's: restore a base backup into it first",
-    )
+    return ("sh", "-c", script)
 
 
-def _conf_path(layout: Layout) -> str:
+def _conf_path(node: Node, layout: Layout) -> str:
     if layout.has_signal_files:
-        return f"{layout.config_files}/conf.d/{FILE}"
+        return settings_path(node, layout, RECOVERY)
     return f"{layout.data_directory}/recovery.conf"
 
 

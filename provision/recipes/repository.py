@@ -32,6 +32,8 @@ def environment_of(node: Node, layout: Layout) -> Iterator[tuple[str, Content]]:
     """
     yield from _repository(node, layout)
     yield from _encryption(node)
+    if layout.spool is not None:
+        yield "PITR_SPOOL_DIR", Content.of(layout.spool)
     yield "PGHOST", Content.of(layout.sockets)
     yield "PGPORT", Content.of(str(layout.port))
     yield "PGUSER", Content.of(node.attributes.postgresql.user)
@@ -57,12 +59,19 @@ def _encryption(node: Node) -> Iterator[tuple[str, Content]]:
         _require(node, "recipients", wanted.recipients)
         yield "PITR_AGE_RECIPIENTS", Content.of(",".join(wanted.recipients))
     elif wanted.scheme == "openpgp":
-        _require(node, "key_id", wanted.key_id)
-        yield "WALE_GPG_KEY_ID", Content.of(wanted.key_id or "")
+        _require(node, "key_id", wanted.key_id or wanted.identity)
+        if wanted.key_id:
+            yield "WALE_GPG_KEY_ID", Content.of(wanted.key_id)
     elif wanted.scheme == "libsodium":
         _require(node, "identity", wanted.identity)
     if wanted.scheme != "none" and wanted.identity is not None:
-        yield _KEY_VARIABLES[wanted.scheme], Content.of(SecretPart(ref=wanted.identity))
+        part = SecretPart(ref=wanted.identity, quote=one_line)
+        yield _KEY_VARIABLES[wanted.scheme], Content.of(part)
+
+
+def one_line(key: str) -> str:
+    """Write a key in ASCII armour on one line, as the engine and WAL-G read it from a variable."""
+    return key.strip().replace("\r\n", "\n").replace("\n", r"\n")
 
 
 def _limits(node: Node, layout: Layout) -> Iterator[tuple[str, Content]]:

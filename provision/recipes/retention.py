@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from provision.errors import InputError
 from provision.layout import Layout, layout_of
 from provision.node import Node
 from provision.recipes.base_backup import GATES
@@ -13,7 +14,7 @@ _TIMEOUT = 6 * 3600
 
 
 def retention(node: Node) -> tuple[Resource, ...]:
-    """The job that keeps the newest full backups; nothing where it is not enabled."""
+    """The job that keeps the newest full backups, and those of a window; none if not enabled."""
     wanted = node.attributes.pitr.retention
     if not wanted.enabled:
         return ()
@@ -30,8 +31,21 @@ def retention(node: Node) -> tuple[Resource, ...]:
         max_age=2 * _DAY,
         nice=schedule.nice,
         gate=GATES[schedule.run_on],
+        after=_window(node, layout),
     )
     return job_resources(node, layout, job, recipe="retention")
+
+
+def _window(node: Node, layout: Layout) -> int:
+    window = node.attributes.pitr.retention.window
+    if window is None:
+        return 0
+    if layout.profile == "wal-e":
+        raise InputError(
+            f"host {node.name}: pitr.retention.window is set, and delete of WAL-E counts backups",
+            hint="Set pitr.retention.keep_full alone, or another pitr.profile.",
+        )
+    return window.seconds
 
 
 def _command(layout: Layout, keep: int) -> tuple[str, ...]:

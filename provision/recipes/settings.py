@@ -1,6 +1,7 @@
 """PostgreSQL settings as a resource: checked for the server's version, written into one file.
 
-The file stands in the directory that the server includes, or is included by a block of ours.
+The file stands in the directory that the server includes, or is included by a block of ours. All
+recipes that write settings ask for the same block, so that it is one however many there are.
 """
 
 from __future__ import annotations
@@ -9,14 +10,22 @@ from collections.abc import Iterable
 
 from provision import pgsettings
 from provision.content import Content
+from provision.errors import QuotingError
 from provision.layout import Layout
 from provision.node import Node
-from provision.quoting import Quoted
-from provision.resources.base import Origin, Resource
+from provision.quoting import Quoted, pg_conf
+from provision.resources.base import Effect, Origin, Resource
 from provision.resources.server import Block, PgSettings, ServerSetting
 from provision.templates import render
 
 Value = str | int | float | bool | Quoted | Content
+
+COMMANDS = frozenset(
+    {"archive_cleanup_command", "archive_command", "recovery_end_command", "restore_command"}
+)
+ARCHIVING = "50-pitr.conf"
+RECOVERY = "60-pitr-recovery.conf"
+_RELOAD: tuple[Effect, ...] = ("postgresql_reload",)
 
 
 def settings_resources(
@@ -32,9 +41,9 @@ def settings_resources(
 
     Raises InputError for a setting that this version does not have, or a value it does not take.
     """
-    settings = tuple(_setting(name, value, layout.major) for name, value in values)
+    settings = tuple(server_setting(name, value, layout.major) for name, value in values)
     origin = Origin(recipe=recipe, attribute="postgresql.settings")
-    path = _path(node, layout, file)
+    path = settings_path(node, layout, file)
     rendered = render("postgresql.conf.j2", title=title, settings=settings_pairs(settings))
     resource = PgSettings(
         name=path,
@@ -43,9 +52,17 @@ def settings_resources(
         owner="root",
         group=layout.group,
         phase="server",
+        notifies=_RELOAD,
         origin=origin,
     )
-    return (*_include(node, layout, path, origin), resource)
+    return (*_include(node, layout), resource)
+
+
+def settings_path(node: Node, layout: Layout, file: str) -> str:
+    """Where a file of settings stands."""
+    if node.attributes.postgresql.sink == "conf_d":
+        return f"{layout.config_files}/conf.d/{file}"
+    return f"{layout.config_files}/{file}"
 
 
 def settings_pairs(settings: Iterable[ServerSetting]) -> list[tuple[str, Content]]:
@@ -53,31 +70,32 @@ def settings_pairs(settings: Iterable[ServerSetting]) -> list[tuple[str, Content
     return [(setting.name, setting.value) for setting in settings]
 
 
-def _setting(name: str, value: Value, major: int) -> ServerSetting:
+def server_setting(name: str, value: Value, major: int) -> ServerSetting:
+    """Return a setting whose value this version takes; raises InputError if it does not."""
     known = pgsettings.lookup(name, major)
+    if known.name in COMMANDS and not isinstance(value, Quoted):
+        raise QuotingError(
+            f"{known.name} is a command, and a {type(value).__name__} is not quoted as one",
+            hint="Build it with pg_command.",
+        )
     if isinstance(value, Quoted):
         value = value.text
     content = value if isinstance(value, Content) else Content.of(pgsettings.check(known, value))
-    return ServerSetting(name=known.name, value=content, restart=known.effect == "restart")
+    return ServerSetting(name=known.name, value=content)
 
 
-def _path(node: Node, layout: Layout, file: str) -> str:
-    if node.attributes.postgresql.sink == "conf_d":
-        return f"{layout.config_files}/conf.d/{file}"
-    return f"{layout.config_files}/{file}"
-
-
-def _include(node: Node, layout: Layout, path: str, origin: Origin) -> tuple[Resource, ...]:
-    """The line of postgresql.conf that makes the server read our file; Debian's reads conf.d."""
+def _include(node: Node, layout: Layout) -> tuple[Resource, ...]:
+    """The lines of postgresql.conf that make the server read our files; Debian's reads conf.d."""
     server = node.attributes.postgresql
     if not server.manage_include:
         return ()
-    line = "include_dir = 'conf.d'" if server.sink == "conf_d" else f"include_if_exists = '{path}'"
+    files = (settings_path(node, layout, file) for file in (ARCHIVING, RECOVERY))
+    lines = tuple(f"include_if_exists = {pg_conf(path).text}" for path in files)
     block = Block(
         name=f"{layout.config_files}/postgresql.conf",
-        marker="provision" if server.sink == "conf_d" else f"provision {path.rpartition('/')[2]}",
-        lines=(line,),
+        lines=("include_dir = 'conf.d'",) if server.sink == "conf_d" else lines,
         phase="server",
-        origin=origin,
+        notifies=_RELOAD,
+        origin=Origin(recipe="settings", attribute="postgresql.manage_include"),
     )
     return (block,)

@@ -14,6 +14,7 @@ from provision.resources.account import Package, User, Venv
 from provision.resources.base import Origin, Resource
 from provision.resources.directory import Directory, Link
 from provision.resources.envdir import Envdir, Probe
+from provision.resources.file import File
 from provision.templates import quoted_content
 
 _ORIGIN = Origin(recipe="tooling")
@@ -23,7 +24,8 @@ _HOME = "/var/lib/postgresql"
 def tooling(node: Node) -> tuple[Resource, ...]:
     """The user, the engine, its directories and its environment."""
     layout = layout_of(node)
-    return (*_engine(node, layout), *_directories(layout), _environment(node, layout))
+    directories, files = _directories(layout), _files(node, layout)
+    return (*_engine(node, layout), *directories, *files, _environment(node, layout))
 
 
 def _engine(node: Node, layout: Layout) -> tuple[Resource, ...]:
@@ -53,7 +55,7 @@ def _engine(node: Node, layout: Layout) -> tuple[Resource, ...]:
 
 
 def _directories(layout: Layout) -> tuple[Resource, ...]:
-    ours = (layout.state_directory, layout.spool_directory)
+    ours = filter(None, (layout.state_directory, layout.spool))
     return (
         Directory(name=layout.config_directory, group=layout.group, mode="0750", origin=_ORIGIN),
         Directory(name=layout.jobs, mode="0755", origin=_ORIGIN),
@@ -68,6 +70,22 @@ def _directories(layout: Layout) -> tuple[Resource, ...]:
             mode="0750",
             origin=_ORIGIN,
         ),
+    )
+
+
+def _files(node: Node, layout: Layout) -> tuple[Resource, ...]:
+    """What has several lines, or is wanted as a file: the environment has its path."""
+    origin = Origin(recipe="tooling", attribute="pitr.files")
+    return tuple(
+        File(
+            name=f"{layout.config_directory}/{name}",
+            content=Content.of(SecretPart(ref=ref)),
+            group=layout.group,
+            mode="0640",
+            phase="environment",
+            origin=origin,
+        )
+        for name, ref in node.attributes.pitr.files.items()
     )
 
 

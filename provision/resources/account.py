@@ -49,6 +49,11 @@ class Venv(Resource):
         return "venv"
 
     @property
+    def project(self) -> str:
+        """The distribution's name without extras, as the installed one is called on disk."""
+        return self.distribution.partition("[")[0].replace("-", "_")
+
+    @property
     def requirement(self) -> str:
         """What pip is asked for."""
         return f"{self.distribution}=={self.version}" if self.version else self.distribution

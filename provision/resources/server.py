@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from provision.content import Content
 from provision.resources.base import Entry, Resource
 
+BEGIN = "# BEGIN provision"
+END = "# END provision"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSetting:
@@ -18,7 +21,6 @@ class ServerSetting:
 
     name: str
     value: Content
-    restart: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +54,11 @@ class PgSettings(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class Block(Resource):
-    """Lines of ours between two markers in the file `name` that is somebody else's."""
+    """Lines of ours between two markers in the file `name` that is somebody else's.
 
-    marker: str
+    The file is never ours: it has no entry, no digest of it is kept, and it is not deleted.
+    """
+
     lines: tuple[str, ...]
 
     @property
@@ -63,35 +67,36 @@ class Block(Resource):
         return "block"
 
     @property
-    def begin(self) -> str:
-        """The line before ours."""
-        return f"# BEGIN {self.marker}"
-
-    @property
-    def end(self) -> str:
-        """The line after ours."""
-        return f"# END {self.marker}"
+    def text(self) -> str:
+        """Our lines with the markers around them."""
+        return "".join(f"{line}\n" for line in (BEGIN, *self.lines, END))
 
     def placed_in(self, text: str) -> str:
         """Return `text` with our lines in place of the earlier ones, else at the end."""
-        ours = "".join(f"{line}\n" for line in (self.begin, *self.lines, self.end))
-        lines = text.splitlines(keepends=True)
-        bare = [line.rstrip("\r\n") for line in lines]
-        if self.begin in bare and self.end in bare[bare.index(self.begin) :]:
-            first = bare.index(self.begin)
-            last = bare.index(self.end, first)
-            return "".join(lines[:first]) + ours + "".join(lines[last + 1 :])
-        if text and not text.endswith("\n"):
-            text += "\n"
-        return text + ours
+        before, ours, after = _around(text)
+        if not ours and text and not text.endswith("\n"):
+            before += "\n"
+        return before + self.text + after
 
-    def entry(self, text: str, *, owner: str, group: str, mode: str) -> Entry:
-        """The whole file with our lines in it; owner and mode stay as they are."""
-        return Entry(
-            path=self.name,
-            kind="file",
-            owner=owner,
-            group=group,
-            mode=mode,
-            content=Content.of(text),
-        )
+
+def block_path(resource_id: str) -> str | None:
+    """The file of the block with that id; None for another resource's id."""
+    inside = resource_id.removeprefix("block[")
+    return None if inside == resource_id else inside.removesuffix("]")
+
+
+def without_block(text: str) -> str:
+    """Return `text` without the lines of a block, and as it is if there are none."""
+    before, _, after = _around(text)
+    return before + after
+
+
+def _around(text: str) -> tuple[str, str, str]:
+    """What stands before a block, the block itself and what follows; all is before if none is."""
+    lines = text.splitlines(keepends=True)
+    bare = [line.rstrip("\r\n") for line in lines]
+    if BEGIN not in bare or END not in bare[bare.index(BEGIN) :]:
+        return text, "", ""
+    first = bare.index(BEGIN)
+    after = bare.index(END, first) + 1
+    return "".join(lines[:first]), "".join(lines[first:after]), "".join(lines[after:])

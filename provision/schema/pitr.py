@@ -44,6 +44,7 @@ _REPOSITORY = text(
     r"(s3|gs)://[a-z0-9][a-z0-9._-]{1,221}(/[^\s?#@]*)?|file:///[^\s?#]+",
     hint="Write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or file:///DIRECTORY, without credentials.",
 )
+_FILES = map_of(SECRET, r"[A-Za-z0-9][A-Za-z0-9._-]*", "name of a file")
 _ENVIRONMENT = map_of(TEXT_OR_SECRET, r"[A-Z_][A-Z0-9_]*", "name of a variable")
 
 
@@ -87,12 +88,13 @@ class Encryption:
     key_id: str | None = attribute(
         text("id of a key", r"[A-Za-z0-9@._+ <>-]+"),
         default=None,
-        doc="The OpenPGP key to encrypt to.",
+        doc="The key in gpg's keyring of the server's user that OpenPGP encrypts to.",
     )
     identity: SecretRef | None = attribute(
         SECRET,
         default=None,
-        doc="The private key with which this host restores.",
+        doc="The private key with which this host restores, and encrypts if nothing else is set; "
+        "one of OpenPGP in ASCII armour.",
     )
 
 
@@ -196,8 +198,8 @@ class Pitr:
     spool_directory: str | None = attribute(
         PATH,
         default=None,
-        derived="state_directory",
-        doc="Where segments wait that are fetched or pushed ahead; not in the data directory.",
+        doc="Where WAL is pushed ahead and prefetched, of this cluster alone and not in the data "
+        "directory; null for not at all.",
     )
     repository: str | None = attribute(
         _REPOSITORY,
@@ -207,6 +209,10 @@ class Pitr:
     environment: Mapping[str, str | SecretRef] = open_map(
         _ENVIRONMENT,
         doc="Variables of the program's environment.",
+    )
+    files: Mapping[str, SecretRef] = open_map(
+        _FILES,
+        doc="Secrets that are wanted as files, in config_directory: a service account of Google.",
     )
     encryption: Encryption = section(Encryption, doc="How what leaves the host is encrypted.")
     archive: Archive = section(Archive, doc="Continuous archiving.")

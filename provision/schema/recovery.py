@@ -41,13 +41,13 @@ _HOST = text("name or address of a host", HOST_NAME)
 _SLOT = text("name of a replication slot", r"[a-z0-9_]{1,63}")
 _TIMELINE = text(
     "timeline",
-    r"latest|current|[1-9][0-9]{0,9}|0x[0-9A-Fa-f]{1,8}",
+    r"latest|current|[1-9][0-9]{0,9}",
     hint='Write latest, current or a number in quotes, "3".',
 )
 _TIME = text(
     "time with its offset from UTC",
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
-    r" ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)",
+    r" ?(UTC|[+-][0-9]{2}(:?[0-9]{2})?)",
     hint='Write "2024-05-01 12:00:00+00"; the newest moment needs no target at all.',
 )
 _LSN = text("WAL location", r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}", hint='Write "0/3000000".')

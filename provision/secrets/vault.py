@@ -15,7 +15,7 @@ from typing import NoReturn
 from provision.content import SecretRef
 from provision.errors import ProvisionError, SecretError
 from provision.secrets import bag_file
-from provision.secrets.bag import OpenBag, read, unlock
+from provision.secrets.bag import Bag, OpenBag, read, unlock
 from provision.secrets.keys import Identity
 from provision.secrets.private_file import LONGEST, decode, read_private
 from provision.secrets.references import BAG, ENV, FILE, split_item
@@ -27,7 +27,8 @@ class Secrets:
     """The secrets that a project's files refer to, as far as this run can have them.
 
     `learn` is told of every value before anyone else has it, so that outputs can be kept free of
-    it. Threads may share one. Nothing shows the values: not repr, and pickling is refused.
+    it. `load_bag` reads a data bag's file, of a revision of git for instance. Threads may share
+    one. Nothing shows the values: not repr, and pickling is refused.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class Secrets:
         identities: Sequence[Identity] = (),
         *,
         learn: Callable[[str], None] = lambda _: None,
+        load_bag: Callable[[Path], Bag] = bag_file.load,
     ) -> None:
         self._environ = environ
         self._project = project
         self._identities = tuple(identities)
         self._learn = learn
+        self._load_bag = load_bag
         self._lock = threading.RLock()
         self._known: dict[SecretRef, str | ProvisionError] = {}
         self._bags: dict[str, OpenBag | ProvisionError] = {}
@@ -110,7 +113,7 @@ class Secrets:
     def _opened(self, name: str) -> OpenBag:
         if name not in self._bags:
             try:
-                bag = bag_file.load(bag_file.path_of(self._project, name))
+                bag = self._load_bag(bag_file.path_of(self._project, name))
                 self._bags[name] = unlock(bag, self._identities)
             except ProvisionError as error:
                 self._bags[name] = _bare(error)

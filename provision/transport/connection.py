@@ -9,6 +9,7 @@ import logging
 import random
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fabric import Config, Connection
@@ -170,6 +171,9 @@ def _login_error(target: Target, error: Exception, knows_host: bool) -> Unreacha
 
 
 def _close(connection: Connection, wire: socket.socket) -> None:
+    # at once, and not when whoever reads from it wakes up
+    with suppress(OSError, EOFError):
+        wire.shutdown(socket.SHUT_RDWR)
     connection.close()
     if connection.client is not None:
         connection.client.close()

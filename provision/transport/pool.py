@@ -39,15 +39,17 @@ def run_on(
     *,
     parallel: int = PARALLEL,
     password: AskPassword | None = None,
+    started: Callable[[Target], None] | None = None,
     finished: Callable[[Outcome[T]], None] | None = None,
 ) -> tuple[Outcome[T], ...]:
     """Do `work` on each target in a session of its own, `parallel` at a time.
 
-    One connection to a gateway serves all hosts behind it. `finished` is called in this thread as
-    hosts end. ProvisionErrors become outcomes; any other exception stops everything and is raised,
-    as KeyboardInterrupt is: sessions are closed, and what runs on hosts goes on to its end there.
+    One connection to a gateway serves all hosts behind it. `started` is called in a host's own
+    thread before it is connected to, `finished` in this thread as hosts end. ProvisionErrors
+    become outcomes; any other exception stops everything and is raised, as KeyboardInterrupt is:
+    sessions are closed, and what runs on hosts goes on to its end there.
     """
-    run = _Run(targets, work, password)
+    run = _Run(targets, work, password, started)
     workers = [
         threading.Thread(target=run.worker, name=f"ssh-{number}", daemon=True)
         for number in range(min(parallel, len(targets)))
@@ -72,10 +74,15 @@ class _Run(Generic[T]):
     """What the workers of one call share."""
 
     def __init__(
-        self, targets: Sequence[Target], work: Callable[[Session], T], password: AskPassword | None
+        self,
+        targets: Sequence[Target],
+        work: Callable[[Session], T],
+        password: AskPassword | None,
+        started: Callable[[Target], None] | None,
     ) -> None:
         self._work = work
         self._password = password
+        self._started = started
         self._gateways = _Gateways()
         self._lock = threading.Lock()
         self._stopped = False
@@ -114,6 +121,8 @@ class _Run(Generic[T]):
         self._gateways.close()
 
     def _outcome(self, target: Target) -> Outcome[T]:
+        if self._started is not None:
+            self._started(target)
         try:
             gateway = self._gateways.session(target.gateway) if target.gateway else None
             session = Session(target, password=self._password, gateway=gateway)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.demo_stores import STORES
+from tests.support.cache import cache_dir
 from tests.support.environment import clean_environ
 
 ROOT = Path(__file__).parents[2]
@@ -14,7 +15,8 @@ SMALL = {"SCALE": "1", "LOAD_SECONDS": "2"}
 
 
 def run_demo(scratch: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the demo to its end with `scratch` for everything that it makes."""
+    """Run the demo to its end with `scratch` for everything that it makes; downloads are shared."""
+    variables["PITR_TEST_CACHE"] = str(cache_dir())
     return subprocess.run(
         [sys.executable, "-m", "tests.e2e.demo"],
         cwd=ROOT,

@@ -10,13 +10,25 @@ from typing import Any
 import pytest
 
 from backup_core.postgres.lsn import Lsn
-from backup_core.postgres.records import transaction_ends
+from backup_core.postgres.records import check_pages, is_complete, transaction_ends
 from backup_core.postgres.wal import parse_segment_header
+from tests.support.chromium import chromium
 from tests.support.cluster import Cluster
 from tests.support.fixtures import MakeCluster
 from tests.support.site import Site, archive_everything, promoted
 
 ENDED = re.compile(r"lsn: (\S+),.*desc: (?:COMMIT|ABORT)\S* .*?(\d{4}-\S+ \d\S+\.\d+)")
+WINDOWS_SHOWN = """
+[...document.querySelectorAll('table')]
+  .find(table => table.caption.innerText == 'Recovery windows')
+  .querySelectorAll('tbody tr').values()
+  .map(row => [
+    row.cells[0].innerText.trim(),
+    row.cells[1].querySelector('time').dateTime,
+    row.cells[2].querySelector('time').dateTime,
+    ...[4, 5, 6, 7].map(at => row.cells[at].innerText)
+  ]).toArray()
+"""
 INSERT = "INSERT INTO t VALUES (%s)"
 
 
@@ -37,8 +49,12 @@ def test_the_times_are_those_that_pg_waldump_tells(make_cluster: MakeCluster) ->
         if path.name > name:
             continue
         data = path.read_bytes()
-        found = list(transaction_ends(data, parse_segment_header(data, name=path.name)))
-        assert found == waldump(cluster, path)
+        header = parse_segment_header(data, name=path.name)
+        assert list(transaction_ends(data, header)) == waldump(cluster, path)
+        check_pages(data, header, name=path.name)
+        assert is_complete(data, header)
+        half = data[: len(data) // 2].ljust(len(data), b"\0")
+        assert not is_complete(half, header) or path.name == name
 
 
 def waldump(cluster: Cluster, path: Path) -> list[tuple[int, datetime]]:
@@ -144,6 +160,41 @@ def test_a_moment_between_two_windows_cannot_be_recovered(site: Site, story: Sto
     done = site.run("backup-fetch", site.base / "x", "--target-time", target, check=False)
     assert done.returncode == 3
     assert "is not in the repository" in done.stderr
+
+
+def test_the_report_says_the_same(site: Site, story: Story) -> None:
+    """As JSON, word for word; and that a segment is missing."""
+    told = json.loads(site.run("report", "--json").stdout)
+    assert {key: value for key, value in story.shown.items() if key != "version"} == {
+        key: told[key] for key in ("windows", "unusable", "damaged", "broken")
+    }
+    assert [line["timeline"] for line in told["timelines"]] == [1, 2]
+    assert [gap["segments"] for line in told["timelines"] for gap in line["gaps"]] == [1]
+
+
+def test_the_page_shows_the_same(site: Site, story: Story, tmp_path: Path) -> None:
+    """In a real browser: each window with its edges and backups, the gap, and no complaint."""
+    path = tmp_path / "report.html"
+    site.run("report", "-o", path)
+    with chromium() as browser:
+        page = browser.page()
+        page.open(path)
+        assert (page.problems, page.requests) == ([], [path.as_uri()])
+        rows = page.value(WINDOWS_SHOWN)
+        gaps = page.value("document.querySelectorAll('.lane rect.gap').length")
+    assert [tuple(row) for row in reversed(rows)] == [
+        (
+            f"{window['timeline']}{' current' if window['current'] else ''}",
+            datetime.fromisoformat(window["begin_time"]).isoformat(),
+            datetime.fromisoformat(window["end_time"]).isoformat(),
+            window["begin_lsn"],
+            window["end_lsn"],
+            str(len(window["backups"])),
+            window["backups"][-1]["name"],
+        )
+        for window in story.shown["windows"]
+    ]
+    assert gaps == 1
 
 
 def test_a_promise_that_the_gap_broke_is_told(site: Site) -> None:

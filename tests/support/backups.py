@@ -1,5 +1,7 @@
 """A base backup as a value, for tests that take it and change what matters to them."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from backup_core.postgres.lsn import Lsn
@@ -31,3 +33,23 @@ def store(storage: Storage, backup: Backup) -> None:
     """Put a backup's sentinel and metadata where a repository has them."""
     storage.put(layout.metadata(backup.name), [render_metadata(backup)])
     storage.put(layout.sentinel(backup.name), [render_sentinel(backup)])
+
+
+def store_delta(storage: Storage, backup: Backup, parent: Backup) -> Backup:
+    """Put a backup that is made on another, as wal-g leaves it; return it as it will be read."""
+    made = replace(
+        backup,
+        delta_from=parent.name,
+        delta_lsn=parent.start_lsn,
+        delta_full_name=parent.delta_full_name or parent.name,
+        delta_count=parent.delta_count + 1,
+    )
+    document = json.loads(render_sentinel(backup)) | {
+        "DeltaFrom": made.delta_from,
+        "DeltaLSN": parent.start_lsn,
+        "DeltaFullName": made.delta_full_name,
+        "DeltaCount": made.delta_count,
+    }
+    storage.put(layout.metadata(backup.name), [render_metadata(backup)])
+    storage.put(layout.sentinel(backup.name), [json.dumps(document).encode()])
+    return made

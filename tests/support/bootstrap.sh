@@ -107,7 +107,8 @@ missing_packages() {
         command -v envdir >/dev/null || echo daemontools
         command -v systemd-analyze >/dev/null || echo systemd
         [[ -e /usr/sbin/logrotate ]] || echo logrotate
-        for program in shellcheck vagrant; do
+        command -v chromium >/dev/null || echo chromium
+        for program in curl git shellcheck vagrant; do
             command -v "$program" >/dev/null || echo "$program"
         done
     fi
@@ -174,21 +175,30 @@ copy_checkout() {
     chmod 750 "$private"
     if is_root; then chgrp "$(id -g "$user")" "$private"; fi
     tar -C "$checkout" --exclude=./.git --exclude=./.venv --exclude='./.*_cache' \
-        --exclude=./.hypothesis --exclude=__pycache__ --exclude='*.egg-info' -cf - . | tar -C "$work" --no-same-owner -xf -
+        --exclude=./.hypothesis --exclude=__pycache__ --exclude='*.egg-info' --exclude='*.so' -cf - . | tar -C "$work" --no-same-owner -xf -
     chmod -R u+rwX,go+rX "$work"
 }
 
 make_venv() {
     local stamp base
     base="$python $("$python" -V) $work"
-    stamp="$base $(cat "$work/setup.cfg" "$work/pyproject.toml" | sha256sum)"
-    [[ $(cat "$venv/.stamp" 2>/dev/null) != "$stamp" ]] || return 0
+    stamp="$base $(cd "$work" && cat setup.cfg setup.py pyproject.toml backup_core/postgres/*.c | sha256sum)"
+    if [[ $(cat "$venv/.stamp" 2>/dev/null) == "$stamp" ]]; then
+        build_extension
+        return 0
+    fi
     say "making $venv"
     [[ $(cat "$venv/.stamp" 2>/dev/null) == "$base "* ]] || rm -rf "$venv"
     rm -f "$venv/.stamp"
     "$python" -m venv "$venv"
     "$venv/bin/python" -m pip --disable-pip-version-check install -q -e "${work}[dev]" </dev/null >&2
     printf %s "$stamp" >"$venv/.stamp"
+}
+
+# A copied checkout comes without what was compiled.
+build_extension() {
+    compgen -G "$work/backup_core/postgres/*.so" >/dev/null || ! command -v cc >/dev/null ||
+        "$venv/bin/python" -m pip --disable-pip-version-check install -q --no-deps -e "$work" </dev/null >&2
 }
 
 # --- the end ---
@@ -215,7 +225,7 @@ still_running() {
 # --- do it ---
 
 PATH=$(usable_path)
-judges=$rig # the real parsers of what is rendered for hosts; they need no root
+judges=$rig # what reads what is rendered: parsers of hosts' files, a browser; they need no root
 if [[ -n $rig ]] && ! can_make_hosts; then
     say "no hosts can be made here (root, or sudo without a password): their tests are skipped"
     rig=

@@ -3,7 +3,7 @@
 import struct
 
 from backup_core.postgres.lsn import Lsn
-from backup_core.postgres.page import SEEDS
+from backup_core.postgres.page_numpy import SEEDS
 
 BLOCK = 8192
 U32 = 0xFFFFFFFF

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import brotli
 
-from backup_core.stream.compress import decode_frames
+from backup_core.stream.frames import decode_frames
 
 _QUALITY = 3
 _LIMIT = 256 << 10
@@ -35,7 +35,7 @@ class BrotliEncoder:
         self._compressor = brotli.Compressor(quality=_QUALITY)
         return last
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         """Make a stream of its own at once."""
         return self.encode(data) + self.end_frame()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 
-from backup_core.stream.compress import decode_frames
+from backup_core.stream.frames import decode_frames
 
 _GZIP = 16 + zlib.MAX_WBITS
 

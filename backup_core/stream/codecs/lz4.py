@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 
 from lz4 import frame
 
-from backup_core.stream.compress import decode_frames
+from backup_core.stream.frames import decode_frames
 
 
 class Lz4Encoder:
@@ -37,7 +37,7 @@ class Lz4Encoder:
         self._is_open = False
         return last
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         """Make a frame of its own at once."""
         return self.encode(data) + self.end_frame()
 

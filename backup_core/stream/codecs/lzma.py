@@ -13,7 +13,7 @@ from __future__ import annotations
 import lzma
 from collections.abc import Iterable, Iterator
 
-from backup_core.stream.compress import Frame, decode_frames
+from backup_core.stream.frames import Frame, decode_frames
 
 _MOST_MEMORY = 80 << 20
 """Enough for the dictionary of `xz -9`, 64 MiB; WAL-G's has 8 MiB."""
@@ -35,7 +35,7 @@ class LzmaEncoder:
         self._compressor = lzma.LZMACompressor(lzma.FORMAT_ALONE, preset=6)
         return last
 
-    def frame(self, data: bytes | bytearray) -> bytes:
+    def frame(self, data: bytes | bytearray | memoryview) -> bytes:
         """Make a stream of its own at once."""
         return self.encode(data) + self.end_frame()
 

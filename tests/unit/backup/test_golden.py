@@ -156,6 +156,7 @@ def test_the_names_of_all_objects(repository: MemoryStorage) -> None:
         f"{folder}/files_metadata.json",
         f"{folder}/index.json.zst",
         f"{folder}/metadata.json",
+        f"{folder}/started.json",
         f"{folder}/tar_partitions/backup_label.tar",
         f"{folder}/tar_partitions/part_001.tar",
         f"{folder}/tar_partitions/pg_control.tar",

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from backup_core.backup.frames import FRAME_SIZE
 from backup_core.backup.partition import Partition
-from backup_core.backup.upload import FRAME_SIZE, PartReport, UploadOptions, partition_stream
+from backup_core.backup.upload import PartReport, UploadOptions, partition_stream
 from backup_core.errors import PitrError
 from backup_core.postgres.datadir import DataDirectory, DataFile
 from backup_core.stream.chunks import CHUNK_SIZE

@@ -58,6 +58,13 @@ class TestWalE:
                 ("--repository", "s3://b/p"),
             ),
             (
+                "delete --confirm retain 3",
+                "delete",
+                ("retain", "3", "--confirm"),
+            ),
+            ("delete before NAME", "delete", ("before", "NAME")),
+            ("delete --confirm everything", "delete", ("everything", "--confirm")),
+            (
                 "--file-prefix file://localhost/b backup-list",
                 "backup-list",
                 ("--repository", "file://localhost/b"),
@@ -107,7 +114,7 @@ class TestWalE:
             ("backup-push --while-offline /pg", "--while-offline copies a stopped server"),
             ("--s3-prefix s3://b --gs-prefix gs://b backup-list", "exclude each other"),
             ("-k a --aws-instance-profile backup-list", "exclude each other"),
-            ("delete --confirm retain 3", 'does not take over "wal-e delete"'),
+            ("delete old-versions", "invalid choice"),
             (f"wal-prefetch pg_wal {SEGMENT}", 'does not take over "wal-e wal-prefetch"'),
             ("--terse", "wal-e without a command"),
             ("wal-pusch x", "invalid choice"),
@@ -169,6 +176,15 @@ class TestWalG:
             ),
             ("backup-list --pretty --json", "backup-list", ("--pretty", "--json")),
             ("backup-list --detail", "backup-list", ("--detail",)),
+            ("backup-mark NAME", "backup-mark", ("NAME",)),
+            ("backup-mark -i NAME", "backup-mark", ("NAME", "--impermanent")),
+            ("delete retain FULL 5 --confirm", "delete", ("retain", "FULL", "5", "--confirm")),
+            (
+                "delete retain 5 -a NAME --use-sentinel-time",
+                "delete",
+                ("retain", "5", "--after", "NAME"),
+            ),
+            ("delete everything FORCE", "delete", ("everything", "FORCE")),
         ],
     )
     def test_a_command_line_becomes_one_of_ours(
@@ -205,11 +221,12 @@ class TestWalG:
         [
             ("backup-fetch /pg LATEST --mask=*", "--mask restores some of the files"),
             ("backup-fetch /pg LATEST --restore-only app", "--restore-only restores some"),
+            ("delete target --target-user-data x", "--target-user-data chooses by user data"),
             ("backup-fetch /pg --target-user-data x", "--target-user-data chooses by user data"),
             ("backup-fetch /pg", "needs a backup's name"),
             ("wal-push x --target-storage other", '--target-storage names "other"'),
             ("wal-push x --walg-s3-prefix", "--walg-s3-prefix needs a value"),
-            ("delete retain 3 --confirm", 'does not take over "wal-g delete"'),
+            ("wal-purge", 'does not take over "wal-g wal-purge"'),
             ("st ls", 'does not take over "wal-g st"'),
             ("wal-pusch x", 'no command "wal-g wal-pusch"'),
             ("", "wal-g without a command"),

@@ -1,19 +1,24 @@
 """The keys and types of every --json are those of docs/json.md, and no others."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from backup_core.postgres.lsn import Lsn
+from backup_core.report.document import render
+from backup_core.report.model import Drill, Promised, Timeline, Trouble
 from backup_core.repository import drills, layout
 from backup_core.repository.sentinel import Backup, Tablespace, render_metadata, render_sentinel
 from backup_core.storage.file import FileStorage
 from tests.support.drills import FAILED, PROVED
 from tests.support.fixtures import Pitr
+from tests.support.reports import EMPTY, REPORT
 from tests.support.segments import BACKUP_HISTORY, FIRST, HISTORY, SECOND, THIRD, segment, wal_file
 
 PAGE = Path(__file__).parents[3] / "docs/json.md"
@@ -145,6 +150,80 @@ def test_windows_prints_the_documented_keys(repository: Path, pitr: Pitr) -> Non
     )
     assert done.returncode == 10
     assert matches(printed(done.stdout), documented("windows")), printed(done.stdout)
+
+
+def test_report_writes_the_documented_keys() -> None:
+    """Those of windows, and its own; each that may be null is null once."""
+    fewest = dataclasses.replace(
+        EMPTY,
+        unfinished=("base_1",),
+        unusable=(Trouble(name="x", reason="y"),),
+        damaged=(Trouble(name="x", reason="y"),),
+        unreadable=(Trouble(name="x", reason="y"),),
+        promised=Promised(),
+        backups=(dataclasses.replace(REPORT.backups[0], delta_from="x"),),
+        drills=tuple(without_answers(each) for each in REPORT.drills),
+        timelines=tuple(without_times(each) for each in REPORT.timelines),
+    )
+    whole = dataclasses.replace(
+        REPORT, promised=Promised(recovery_window=1.0, recovery_freshness=1.0)
+    )
+    seen: Types = {}
+    for report in (whole, fewest):
+        for key, types in printed(render(report)).items():
+            seen.setdefault(key, set()).update(types)
+    page = documented("windows") | documented("report")
+    assert matches(seen, page), {key: seen.get(key) for key in seen.keys() ^ page.keys()}
+
+
+def without_answers(drill: Drill) -> Drill:
+    """A drill that failed before it had anything to tell."""
+    nothing = dict.fromkeys(
+        ("backup", "timeline", "recovery_seconds", "data_lost_seconds"), cast("Any", None)
+    )
+    return dataclasses.replace(drill, failed_phase="plan", error="x", **nothing)
+
+
+def without_times(line: Timeline) -> Timeline:
+    """A timeline of which nothing tells when it was."""
+    unknown: dict[str, Any] = {"from_time": None, "to_time": None}
+    return dataclasses.replace(
+        line,
+        ranges=tuple(dataclasses.replace(each, **unknown) for each in line.ranges),
+        gaps=tuple(dataclasses.replace(each, **unknown) for each in line.gaps),
+    )
+
+
+def test_wal_verify_prints_the_documented_keys(
+    repository: Path, tmp_path: Path, pitr: Pitr
+) -> None:
+    """With damage and a position; and without a backup, whose name is null then."""
+    empty = tmp_path / "no-backup"
+    wal_file(empty / "wal_005", FIRST, segment(FIRST))
+    wal_file(repository / "wal_005", WITH_BACKUP, segment(WITH_BACKUP))
+    flags = ("--content", "--json", "--timeline", "1", "--lsn", "0/1100000")
+    done = pitr("wal-verify", *flags, "--repository", repository, check=False)
+    assert done.returncode == 6
+    seen = printed(done.stdout)
+    for key, types in printed(pitr("wal-verify", "--json", "--repository", empty).stdout).items():
+        seen[key] |= types
+    assert matches(seen, documented("wal-verify")), seen
+
+
+def test_backup_verify_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
+    """Everything is wrong here."""
+    done = pitr("backup-verify", "--json", "--repository", repository, check=False)
+    assert done.returncode == 6
+    assert matches(printed(done.stdout), documented("backup-verify")), printed(done.stdout)
+
+
+def test_delete_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:
+    """With WAL that goes, and a leftover, which has no finish time."""
+    stored(repository, layout.IDENTITY, b'{"system_identifier": 7000000000000000001}')
+    wal_file(repository / "wal_005", WITH_BACKUP, segment(WITH_BACKUP))
+    (repository / layout.sentinel("base_000000010000000000000004")).unlink()
+    done = pitr("delete", "garbage", "--json", "--repository", repository)
+    assert matches(printed(done.stdout), documented("delete")), printed(done.stdout)
 
 
 def test_keys_prints_the_documented_keys(repository: Path, pitr: Pitr) -> None:

@@ -71,11 +71,6 @@ class TestForeignNames:
                 "WALG_DELTA_MAX_STEPS has no effect: every backup is a full one.",
             ),
             (
-                "WALG_NETWORK_RATE_LIMIT",
-                "1048576",
-                "WALG_NETWORK_RATE_LIMIT has no effect: pitr does not limit rates yet.",
-            ),
-            (
                 "WALG_STATSD_ADDRESS",
                 "localhost:8125",
                 "WALG_STATSD_ADDRESS has no effect: pitr has no such setting.",
@@ -98,7 +93,7 @@ class TestForeignNames:
             (
                 "TOTAL_BG_UPLOADED_LIMIT",
                 "8",
-                "TOTAL_BG_UPLOADED_LIMIT has no effect: one call archives one file.",
+                "TOTAL_BG_UPLOADED_LIMIT has no effect: PITR_PUSH_AHEAD_SIZE bounds that.",
             ),
             (
                 "WALG_AWS_ROLE_ARN",

@@ -63,6 +63,15 @@ def test_what_prometheus_reads_is_what_was_said() -> None:
     assert read["pitr_backup_stored_bytes", ()] == BACKUP.compressed_size
 
 
+def test_labels_of_the_host_go_to_every_metric() -> None:
+    """Before its own."""
+    text = exposition.as_text(all_samples, {"host": "db1"})
+    assert 'pitr_drill_success{drill="fresh",host="db1"} 1.0\n' in text or (
+        'pitr_drill_success{host="db1",drill="fresh"} 1.0\n' in text
+    )
+    assert 'pitr_server_answers{host="db1"} 1.0\n' in text
+
+
 def test_a_file_is_whole_and_readable_for_others(tmp_path: Path) -> None:
     """node_exporter is another user; nothing but the file is left."""
     path = tmp_path / "pitr.prom"

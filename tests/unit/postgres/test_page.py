@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+import importlib
 import struct
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backup_core.postgres import page_numpy
 from backup_core.postgres.lsn import Lsn
 from backup_core.postgres.page import BadPage, bad_pages, relation_segment
 from tests.support.fixtures import MakeCluster
-from tests.support.pages import BLOCK, LSN, new_page, page
+from tests.support.pages import BLOCK, LSN, new_page, page, page_checksum
 
 BLOCKS = st.integers(0, 2**32 - 2)
-
+Compute = Callable[[bytes, int, int], list[int]]
 
 PAGES = [page(bytes([number, 255 - number, 7]), block=number) for number in range(5)]
+
+
+def compiled_or_none() -> Compute | None:
+    """The extension's function, if it was built here."""
+    try:
+        module = importlib.import_module("backup_core.postgres._pagesum")
+    except ImportError:
+        return None
+    found: Compute = module.wrong_pages
+    return found
+
+
+def reference(data: bytes, first: int, size: int) -> list[int]:
+    """What `tests.support.pages` says, page by page."""
+    if len(data) % size:
+        raise ValueError("not whole pages")
+    pages = [data[at : at + size] for at in range(0, len(data), size)]
+    return [
+        number
+        for number, item in enumerate(pages)
+        if item[14:16] != b"\0\0"
+        and int.from_bytes(item[8:10], "little") != page_checksum(item, (first + number) % 2**32)
+    ]
+
+
+COMPILED = compiled_or_none() or reference  # where it was not built, the reference stands for it
 
 
 class TestChecksums:
@@ -93,6 +124,56 @@ class TestChecksums:
         assert bad_pages(page(b"x", last), first_block=last) == []
 
 
+class TestCompiled:
+    """What was compiled and what numpy does are one function, whatever the bytes are."""
+
+    @settings(max_examples=300)
+    @given(
+        content=st.lists(st.binary(min_size=1, max_size=40), min_size=0, max_size=9),
+        first=BLOCKS,
+        size=st.sampled_from([1024, 8192]),
+        flips=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8191)), max_size=4),
+    )
+    def test_both_find_the_same_pages(
+        self,
+        content: list[bytes],
+        first: int,
+        size: int,
+        flips: list[tuple[int, int]],
+    ) -> None:
+        """Good pages, damaged ones, new ones, at any block number, one that wraps included."""
+        pages = [
+            bytearray(page(item, (first + number) % 2**32, size=size))
+            for number, item in enumerate(content)
+        ]
+        for number, position in flips:
+            if number < len(pages):
+                pages[number][position % size] ^= 0x41
+        data = b"".join(pages)
+        found = COMPILED(data, first, size)
+        assert found == page_numpy.wrong_pages(data, first, size) == reference(data, first, size)
+
+    @given(data=st.binary(min_size=1024, max_size=1024), first=BLOCKS)
+    def test_both_agree_on_garbage(self, data: bytes, first: int) -> None:
+        """A page of random bytes has a header too."""
+        assert COMPILED(data, first, 1024) == page_numpy.wrong_pages(data, first, 1024)
+
+    def test_the_extension_refuses_half_a_page(self) -> None:
+        """It would read past the end of the buffer."""
+        with pytest.raises(ValueError, match="whole pages"):
+            COMPILED(bytes(8193), 0, 8192)
+
+    def test_a_package_without_the_extension_uses_numpy(self) -> None:
+        """As where it was installed without a compiler."""
+        script = (
+            "import sys; sys.modules['backup_core.postgres._pagesum'] = None\n"
+            "from backup_core.postgres import page\n"
+            "print(page.wrong_pages.__module__, page.bad_pages(bytes(8192), first_block=0))"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert done.stdout.split(maxsplit=1) == ["backup_core.postgres.page_numpy", "[]\n"]
+
+
 class TestBuffers:
     """The caller's buffer is looked at and left alone."""
 
@@ -138,6 +219,23 @@ class TestRealClusters:
             assert bad_pages(data, first_block=0) == [], file
             pages += len(data) // BLOCK
         assert pages > 2000
+
+    def test_pg_checksums_counts_the_same(self, make_cluster: MakeCluster) -> None:
+        """Stock pg_checksums finds as many bad blocks as each of the two implementations."""
+        cluster = make_cluster(start=False)
+        broken = 0
+        for file in relation_files(cluster.data_dir)[::7]:
+            data = bytearray(file.read_bytes())
+            if len(data) >= 2 * BLOCK and data[BLOCK + 14 : BLOCK + 16] != b"\0\0":
+                data[BLOCK + 200] ^= 1
+                file.write_bytes(data)
+                broken += 1
+        with pytest.raises(RuntimeError, match=rf"Bad checksums:  {broken}\b"):
+            cluster.run("pg_checksums", "--check", "-D", str(cluster.data_dir))
+        files = relation_files(cluster.data_dir)
+        for function in filter(None, (compiled_or_none(), page_numpy.wrong_pages)):
+            found = [function(file.read_bytes(), 0, BLOCK) for file in files]
+            assert sum(map(len, found)) == broken > 10
 
     def test_damage_to_a_relation_is_found(self, make_cluster: MakeCluster) -> None:
         """A page of pg_proc that was damaged on disk is reported, with the LSN it bears."""

@@ -154,3 +154,8 @@ class TestDelay:
         """The next day may be another weekday."""
         with pytest.raises(InputError):
             parse(text).delayed(45)
+
+
+def test_a_schedule_that_is_not_moved_may_be_any() -> None:
+    """A job every five minutes has no spread, and needs none."""
+    assert parse("*/5 * * * *").delayed(0).text == "*/5 * * * *"

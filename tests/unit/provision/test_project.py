@@ -61,7 +61,7 @@ class TestLoading:
 
     def test_a_directory_without_an_inventory_is_refused(self, tmp_path: Path) -> None:
         """Whatever else is in it."""
-        with pytest.raises(InputError, match=r"^roles/inventory\.yml:1: there is no inventory"):
+        with pytest.raises(InputError, match=r"^roles/inventory\.yml: there is none"):
             load(tmp_path)
 
     def test_the_first_of_many_errors_is_raised(self) -> None:

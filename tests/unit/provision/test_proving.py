@@ -37,7 +37,7 @@ from provision.values import Duration, PgVersion
 ROOT = Path(__file__).parents[3]
 JOB_METRICS = re.findall(r"metric (\w+)", (ROOT / "templates/job.sh.j2").read_text())
 LABELS = {metric.name: set(metric.labels) for metric in METRICS} | {
-    f"pitr_job_{name}": {"job"} for name in JOB_METRICS
+    f"pitr_job_{name}": {"resource"} for name in JOB_METRICS
 }
 NAME = re.compile(r"pitr_\w+")
 SCHEDULES = (DrillSchedule(name="fresh"), DrillSchedule(name="chain", backup="oldest"))
@@ -182,14 +182,10 @@ class TestMetrics:
             parser.parse_args(words) for words in calls(node("archiving", "monitoring"), "metrics")
         ]
         assert [each.only for each in args] == ["server", "repository"]
+        assert {tuple(each.label) for each in args} == {("cluster=main", "host=h")}
         assert {each.textfile.parent for each in args} == {
             Path("/var/lib/prometheus/node-exporter")
         }
-
-    def test_a_host_without_a_server_is_not_asked_for_one(self) -> None:
-        """A drill host starts its own, at its own times."""
-        [words] = calls(node("drill", "monitoring", drill=Drill(schedules=SCHEDULES)), "metrics")
-        assert "repository" in words
 
     def test_rules_and_dashboard_are_written_where_they_are_wanted(self) -> None:
         """With the role's limits."""
@@ -197,7 +193,7 @@ class TestMetrics:
             rules_file="/r.yml", dashboard_file="/d.json", wal_age=Duration(seconds=61)
         )
         found = files(node("archiving", "monitoring", monitoring=wanted))
-        assert "> 61 and pitr_in_recovery == 0" in found["/r.yml"]
+        assert " > 61 and pitr_wal_ready_files" in found["/r.yml"]
         assert '"value": 61' in found["/d.json"]
 
 
@@ -237,7 +233,7 @@ def test_what_is_asked_is_well_formed() -> None:
         [target] = panel["targets"]
         [metric] = NAME.findall(target["expr"])
         legend = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
-        assert legend <= LABELS[metric] | {"instance"}, panel["title"]
+        assert legend <= LABELS[metric] | {"cluster", "host"}, panel["title"]
 
 
 def test_every_alert_says_how_urgent_it_is_and_what_happened() -> None:

@@ -27,20 +27,29 @@ FILE = st.builds(
     mtime=COUNT,
     sha256=TEXT,
 )
-PART = st.builds(
-    IndexedPart,
-    name=TEXT,
-    stored_size=COUNT,
-    tar_size=COUNT,
-    sha256=TEXT,
-    frames=st.lists(st.tuples(COUNT, COUNT), max_size=3).map(tuple),
-)
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> IndexedPart:
+    """A part, whose frames have digests or, as early versions wrote it, do not."""
+    frames = draw(st.lists(st.tuples(COUNT, COUNT), max_size=3))
+    digests = draw(st.sampled_from([b"", bytes(range(32)) * len(frames)]))
+    return IndexedPart(
+        name=draw(TEXT),
+        stored_size=draw(COUNT),
+        tar_size=draw(COUNT),
+        sha256=draw(TEXT),
+        frames=tuple(frames),
+        frame_digests=digests,
+    )
+
+
 INDEX = st.builds(
     BackupIndex,
     wal_segment_size=COUNT,
     files=st.lists(FILE, max_size=3).map(tuple),
     directories=st.lists(TEXT, max_size=3).map(tuple),
-    parts=st.lists(PART, max_size=3).map(tuple),
+    parts=st.lists(parts(), max_size=3, unique_by=lambda part: part.name).map(tuple),
 )
 
 
@@ -64,3 +73,15 @@ def test_a_newer_version_is_told_apart_from_damage() -> None:
     with pytest.raises(CorruptError, match="version 2") as caught:
         parse_index(b'{"version": 2}', name="index")
     assert caught.value.hint
+
+
+def test_an_index_of_an_early_version_is_read() -> None:
+    """It has no digests of frames; and one that has too few is damaged."""
+    part = IndexedPart(name="p", stored_size=9, tar_size=9, sha256="", frames=((0, 0), (4, 4)))
+    index = BackupIndex(wal_segment_size=1, files=(), directories=(), parts=(part,))
+    rendered = b"".join(render_index(index))
+    early = rendered.replace(b'"frame_digests": [],\n', b"")
+    assert b"digests" not in early
+    assert parse_index(early, name="index") == index
+    with pytest.raises(CorruptError):
+        parse_index(rendered.replace(b'digests": [', b'digests": [["p", "00"]'), name="index")

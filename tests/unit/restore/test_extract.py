@@ -20,12 +20,12 @@ from backup_core.errors import CorruptError, PitrError
 from backup_core.repository.index import IndexedFile
 from backup_core.restore.extract import (
     ExtractOptions,
-    Layout,
     check_digest,
     extract_parts,
     read_held,
 )
 from backup_core.restore.members import split_path
+from backup_core.restore.places import Layout
 from backup_core.storage.memory import MemoryStorage
 from backup_core.stream.compress import compress
 from backup_core.stream.tar import END_OF_ARCHIVE, TarMember, header, padding

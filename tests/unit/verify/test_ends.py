@@ -1,11 +1,12 @@
 """When a window ends is read from the WAL itself; the store's clock would promise too much."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from backup_core.errors import CorruptError
+from backup_core.errors import CorruptError, MissingKeyError
 from backup_core.postgres.wal import segment_name
 from backup_core.repository import layout
 from backup_core.repository.identity import claim_repository
@@ -26,9 +27,11 @@ def name(number: int) -> str:
     return segment_name(1, number, SEGMENT)
 
 
-def repository(*backups: Backup, last: int, claimed: bool = True) -> MemoryStorage:
+def repository(
+    *backups: Backup, last: int, claimed: bool = True, into: MemoryStorage | None = None
+) -> MemoryStorage:
     """Segments up to number `last`, in each of which a transaction ended at that minute."""
-    storage = MemoryStorage()
+    storage = into or MemoryStorage()
     if claimed:
         claim_repository(storage, SYSTEM_IDENTIFIER, SEGMENT)
     for backup in backups or (BACKUP,):
@@ -97,6 +100,37 @@ def test_too_much_damage_ends_the_report() -> None:
         put(storage, number, b"no segment")
     with pytest.raises(CorruptError, match="17 WAL segments cannot be read"):
         read_recovery(storage)
+
+
+class Keyless(MemoryStorage):
+    """A repository of which this host has no secret key: what is archived cannot be read."""
+
+    def get(self, key: str, *, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Refuse WAL as a storage does that has no key for it."""
+        if key.startswith(layout.WAL):
+            raise MissingKeyError(f"{key} is encrypted by age, and no key for that is configured")
+        return super().get(key, start=start, stop=stop)
+
+
+def test_without_the_key_the_stores_clock_is_shown_and_named() -> None:
+    """It is later than the last transaction, so it must not pass for that."""
+    storage = repository(last=3, into=Keyless())
+    window = only(storage)
+    assert window.end_source == "stored"
+    assert window.end_time == window.last_stored
+    assert window.end_lsn == 4 * SEGMENT
+
+
+def test_without_the_key_a_timeline_counts_for_its_own_backups_only() -> None:
+    """Where it came from is in its history file, which is encrypted as well."""
+    later = replace(
+        backup_at(2, 5 * SEGMENT + 40, 100), start_time=NOON + MINUTE, finish_time=NOON + MINUTE
+    )
+    storage = repository(BACKUP, later, last=4, into=Keyless())
+    storage.put(layout.wal("00000002.history", ""), [b"encrypted"])
+    storage.put(layout.wal(segment_name(2, 5, SEGMENT), ""), [b"encrypted"])
+    windows = read_recovery(storage)[0].windows
+    assert [(w.timeline, w.backups) for w in windows] == [(1, (BACKUP,)), (2, (later,))]
 
 
 def test_the_wal_of_a_second_cluster_is_told_apart_by_its_headers() -> None:

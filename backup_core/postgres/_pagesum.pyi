@@ -1,0 +1,3 @@
+def wrong_pages(
+    data: bytes | bytearray | memoryview, first_block: int, block_size: int, /
+) -> list[int]: ...

@@ -1,0 +1,66 @@
+"""The bytes of a span, proven frame by frame before they are used.
+
+A frame's stored bytes are held against their SHA-256, then decoded; a zstd frame has a checksum of
+its content besides. What that proves, and what a digest of the restored files would add:
+docs/decisions/restore-digests.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+
+from backup_core.errors import CorruptError
+from backup_core.repository import layout
+from backup_core.restore.spans import FrameRange
+from backup_core.storage.base import Storage
+from backup_core.stream.chunks import ChunkReader
+from backup_core.stream.compress import decode
+
+_HINT = "The stored backup is damaged; restore an older one."
+
+
+def read_frames(
+    storage: Storage, key: str, frames: Sequence[FrameRange]
+) -> Iterator[tuple[int, memoryview]]:
+    """Yield the tar bytes of consecutive frames, in pieces, each with its offset in the tar.
+
+    Raises CorruptError for a frame that is not what the index says.
+    """
+    chunks = storage.get(key, start=frames[0].start, stop=frames[-1].stop)
+    reader = ChunkReader(chunks, name=key)
+    for frame in frames:
+        yield from _content(reader, key, frame)
+
+
+def _content(reader: ChunkReader, key: str, frame: FrameRange) -> Iterator[tuple[int, memoryview]]:
+    size = frame.stop - frame.start
+    if frame.sha256:
+        stored: Iterable[bytes] = [_proven(reader.exactly(size), key, frame)]
+    else:
+        stored = map(bytes, reader.pieces(size))
+    position = frame.tar_start
+    decoded = decode(stored, extension=layout.extension_of(key), name=key)
+    for piece in decoded:
+        if position + len(piece) > frame.tar_stop:
+            raise _mismatch(key, frame)
+        yield position, memoryview(piece)
+        position += len(piece)
+    if position != frame.tar_stop:
+        raise _mismatch(key, frame)
+
+
+def _proven(stored: bytes, key: str, frame: FrameRange) -> bytes:
+    if hashlib.sha256(stored).digest() != frame.sha256:
+        raise CorruptError(
+            f"{key} does not have the content that was backed up: the digest of its bytes from "
+            f"{frame.start} to {frame.stop} differs",
+            hint=_HINT,
+        )
+    return stored
+
+
+def _mismatch(key: str, frame: FrameRange) -> CorruptError:
+    return CorruptError(
+        f"{key} does not decode to what its index says, from byte {frame.start} on", hint=_HINT
+    )

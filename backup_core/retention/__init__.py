@@ -1,0 +1,1 @@
+"""Removing old backups and the WAL that only they need: planned with reasons, then carried out."""
