@@ -45,6 +45,7 @@ class Ledger:
     def __init__(self, request: DrillRequest, reporting: Reporting) -> None:
         now = datetime.now(UTC)
         self.started = now
+        self._phase = next(iter(CODES))
         self._reporting = reporting
         self._record = DrillRecord(
             drill=request.name,
@@ -64,9 +65,10 @@ class Ledger:
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a phase; a PitrError in it becomes a DrillError that names it."""
-        self._reporting.step(f"drill: {name}")
+        self._phase = name
         began = time.monotonic()
         try:
+            self._reporting.step(f"drill: {name}")
             yield
         except BaseException as error:
             self._end(name, began, failed=True)
@@ -106,6 +108,11 @@ class Ledger:
     def age(self, moment: datetime) -> float:
         """How old a moment was when the drill began, in seconds."""
         return max(0.0, round((self.started - moment).total_seconds(), 3))
+
+    def interrupt(self) -> None:
+        """Note that the drill ended between two phases, if it did: it has proved nothing."""
+        if not self.failed:
+            self._record = replace(self._record, failed_phase=self._phase, error="interrupted")
 
     def close(self) -> DrillRecord:
         """The record as it stands, finished now."""

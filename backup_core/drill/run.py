@@ -47,6 +47,7 @@ def run_drill(storage: Storage, request: DrillRequest, tools: Tools) -> Outcome:
         _drill(storage, request, tools, ledger)
     except BaseException as caught:  # handed on, after the record was stored
         error = caught
+        ledger.interrupt()
     record = ledger.close()
     if not tools.record:
         return Outcome(record=record, name=None, error=error)
@@ -134,9 +135,9 @@ def _isolated_server(
     major, needed = planned.backup.major, limits(*read_control(place.data))
     sockets = scratch.make_sockets(place)
     fixed = isolation.fixed_settings(major, sockets=sockets, config=place.config, hba=place.hba)
-    scratch.write(place.config, isolation.config_file(needed, request.settings))
-    scratch.write(place.hba, isolation.HBA)
-    scratch.write(place.hba.with_name("pg_ident.conf"), "")
+    contents = (isolation.config_file(needed, request.settings), isolation.HBA, "")
+    for path, content in zip(place.configuration, contents, strict=True):
+        scratch.write(path, content)
     scratch.write(place.data / "postgresql.auto.conf", isolation.auto_conf(planned.recovery))
     return DrillServer(programs, place, fixed, request.user)
 

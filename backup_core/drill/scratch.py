@@ -23,7 +23,7 @@ from typing import TextIO
 from backup_core.errors import LockHeldError, PitrError, RefusedError
 
 MARK = ".pitr-drill"
-_LOCK = "lock"
+_LOCK = ".lock"
 _SOCKETS = "sockets"
 _LONGEST_SOCKET_DIRECTORY = 85  # 107 bytes hold a socket's path, its name and wal receivers' too
 _SECONDS_TO_END = 30.0
@@ -59,6 +59,11 @@ class Scratch:
     def hba(self) -> Path:
         """The server's pg_hba.conf."""
         return self.root / "pg_hba.conf"
+
+    @property
+    def configuration(self) -> tuple[Path, ...]:
+        """The three files that the server reads instead of the cluster's."""
+        return (self.config, self.hba, self.hba.with_name("pg_ident.conf"))
 
     @property
     def sockets(self) -> Path:
@@ -121,7 +126,8 @@ def clear(scratch: Scratch) -> None:
         for place in places:
             if place.is_dir():
                 shutil.rmtree(place)
-        (scratch.root / _SOCKETS).unlink(missing_ok=True)
+        for file in (*scratch.configuration, scratch.root / _SOCKETS):
+            file.unlink(missing_ok=True)
     except OSError as error:
         raise PitrError(
             f"cannot remove {error.filename}: {error.strerror}", hint="Remove it yourself."

@@ -17,6 +17,7 @@ from tests.support.segments import stored_files
 from tests.support.site import Site, archive_everything
 
 PREPARE, PLAN, RESTORE, ARCHIVE, START, REPLAY, CHECKS = 20, 21, 22, 24, 25, 26, 28
+LEFT = ["data", "pg_hba.conf", "pg_ident.conf", "postgresql.conf", "sockets", "tablespaces"]
 PHASES = ["prepare", "plan", "restore", "verify", "archive", "start", "replay", "amcheck", "checks"]
 
 
@@ -97,11 +98,11 @@ def drill(
 
 
 def left(site: Site) -> list[str]:
-    """What a drill left in its directory, besides its mark, its configuration and its log."""
+    """What a drill left in its directory, besides its mark, its lock and its log."""
     scratch = site.base / "scratch"
     if not scratch.exists():
         return []
-    kept = {".pitr-drill", "lock", "server.log", "postgresql.conf", "pg_hba.conf", "pg_ident.conf"}
+    kept = {".pitr-drill", ".lock", "server.log"}
     return sorted({path.name for path in scratch.iterdir()} - kept)
 
 
@@ -319,7 +320,7 @@ def test_a_killed_drill_takes_its_server_with_it(own: Site, story: Story) -> Non
     while Path(f"/proc/{pid}/cwd").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert left(own) == ["data", "sockets", "tablespaces"]
+    assert left(own) == LEFT
     done = own.run(*words(own, story, "--no-amcheck"))
     assert "an earlier drill left its files here" in done.stderr
     assert left(own) == []
@@ -352,7 +353,7 @@ def test_a_kept_drill_can_be_looked_at(own: Site, story: Story) -> None:
     """The server is stopped, and the command that starts it again is told."""
     done = own.run(*words(own, story, "--no-amcheck", "--keep"))
     assert "start the server with: " in done.stderr
-    assert left(own) == ["data", "sockets", "tablespaces"]
+    assert left(own) == LEFT
     assert "-c archive_mode=off" in done.stderr
 
 

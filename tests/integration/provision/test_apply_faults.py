@@ -179,7 +179,7 @@ FULL = ("/etc/pitr.d", "/etc/cron.d", "/etc/postgresql/15/main/conf.d", STATE)
 def test_a_full_disk_changes_nothing(database: Database, place: str) -> None:
     """Wherever it is full: what is switched needs no room any more."""
     database.host.sh(
-        f"cp -a {place} /root/kept && mount -t tmpfs -o size=64k tmpfs {place} &&"
+        f"cp -a {place} /root/kept && mount -t tmpfs -o size=512k tmpfs {place} &&"
         f" cp -a /root/kept/. {place}/ && chmod --reference=/root/kept {place} &&"
         f" chown --reference=/root/kept {place}; cat /dev/zero >{place}/.full",
         check=False,

@@ -292,6 +292,10 @@ def test_a_drill_restores_what_the_primary_archived(fleet: Fleet) -> None:
     """The script that cron runs twice a day proves that a restore works, and leaves nothing."""
     drill = fleet.hosts["drill1"]
     fleet.archived()
+    work = (
+        "for n in $(seq 90); do psql -Xqc 'select pg_switch_wal(), txid_current()'; sleep 1; done"
+    )
+    fleet.hosts["db1"].sh(f"({work}) >/dev/null 2>&1 &", user="postgres")
     log = "/var/log/pitr/drill-fresh.log"
     drill.sh(f"/opt/pitr/jobs/drill-fresh || {{ cat {log}; exit 1; }}", user="postgres")
     assert "done" in drill.sh(f"tail -n 1 {log}")

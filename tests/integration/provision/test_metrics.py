@@ -123,6 +123,7 @@ def test_a_server_that_is_down_is_a_metric(scripts: Scripts) -> None:
 
 def test_a_job_that_fails_says_so(scripts: Scripts) -> None:
     """By its exit code, by a metric and in its log; here no program is installed."""
+    (scripts.directory / "opt/bin/pitr").unlink()
     done = scripts.run("base_backup", "base-backup")
     assert done.returncode == 127
     metrics = scripts.metrics()

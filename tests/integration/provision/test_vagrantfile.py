@@ -121,6 +121,10 @@ def test_the_delayed_replica_is_delayed(fleet: dict[str, Host]) -> None:
 
 def test_the_drill_host_restores_from_the_store(fleet: dict[str, Host]) -> None:
     """By the script that cron runs."""
+    work = (
+        "for n in $(seq 90); do psql -Xqc 'select pg_switch_wal(), txid_current()'; sleep 1; done"
+    )
+    fleet["db1"].sh(f"({work}) >/dev/null 2>&1 &", user="postgres")
     log = "/var/log/pitr/drill-fresh.log"
     fleet["drill1"].sh(f"/opt/pitr/jobs/drill-fresh || {{ cat {log}; exit 1; }}", user="postgres")
 
