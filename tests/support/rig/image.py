@@ -24,7 +24,6 @@ CHECKOUT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
 SUITE = "bookworm"
 PYTHON_VERSION = "3.11"
-MIRROR = "http://deb.debian.org/debian"
 PACKAGES = (
     *("openssh-server", "sudo", "cron", "daemontools", "logrotate", "procps", "iproute2"),
     *("postgresql", "python3", "python3-venv", "ca-certificates", "gnupg", "age", "lzop"),
@@ -66,10 +65,11 @@ def _entry(kind: str, ingredients: Iterable[str], build: Build) -> Path:
 
 
 def _build_base(directory: Path) -> None:
+    mirror = os.environ.get("PITR_TEST_MIRROR")
     run(
         [
             *("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"),
-            *(SUITE, str(directory), os.environ.get("PITR_TEST_MIRROR", MIRROR)),
+            *(SUITE, str(directory), *([mirror] if mirror else [])),
         ]
     )
 
