@@ -24,6 +24,9 @@ DELETIONS = 4  # batches of deletions on their way at once
 LATENCY = 0.1  # seconds from a request to its answer
 START = 0.05  # seconds for the start of a process
 COMPRESSION = 3.0  # zstd level 3 on tables and WAL of mixed content
+SPAN = (
+    64 * MIB
+)  # of a large backup that a worker of backup-fetch reads at a time, before compression
 BACKUP_RATE, RESTORE_RATE = 60 * MIB, 90 * MIB  # bytes a second and processor (RESULTS.md, mixed)
 PUSH_RATE, FETCH_RATE = 140 * MIB, 200 * MIB  # of one segment, less the start of its process
 YEAR_WAL = 3 * TIB // 2  # bytes a day
@@ -92,22 +95,29 @@ def backup_push(
 ) -> Requests:
     """Partitions of these stored sizes; `polls` are looks for the WAL before and after it."""
     lock = Requests(list=2, put=2, delete=1) + Requests(put=1, delete=1) * (seconds // LEASE)
-    small = object_put(0) * 7  # pg_control, label, four documents, sentinel
+    small = object_put(0) * 8  # pg_control, label, five documents, sentinel
     taken = Requests(get=1) + backup_list(backups)
     wal = Requests(list=pages(segments) + polls - 1)
     alike = Counter(parts).items()
     return sum((object_put(size) * count for size, count in alike), lock + taken + wal + small)
 
 
-def backup_fetch(parts: int, *, backups: int, segments: int = 1, timelines: int = 1) -> Requests:
+def backup_fetch(
+    parts: int, *, spans: int, backups: int, segments: int = 1, timelines: int = 1
+) -> Requests:
     """Up to the server's start: catalog, identity, the WAL from the backup on, documents, parts.
 
-    One partition is begun twice, to measure the rate. WAL is fetched by the server, segment by
-    segment.
+    Partitions are read in `spans`; the other reads are as many as were counted. WAL is fetched by
+    the server, segment by segment.
     """
     wal = Requests(list=timelines + 1 + pages(segments))
-    documents = Requests(list=pages(parts + 2), get=4)
-    return backup_list(backups) + wal + documents + Requests(get=parts + 2)
+    documents = Requests(list=pages(parts + 2), get=8)
+    return backup_list(backups) + wal + documents + Requests(get=spans + 2)
+
+
+def spans_of(parts: Sequence[float]) -> int:
+    """In how many spans partitions of these stored sizes are read, of a large backup."""
+    return sum(math.ceil(size * COMPRESSION / SPAN) for size in parts)
 
 
 def wal_show(segments: float, timelines: int = 1) -> Requests:
@@ -208,7 +218,12 @@ class Fleet:
             + pushed * taken
             + deletion(segments + taken * len(self.parts))
             + backup_list(self.backups) * DAYS
-            + backup_fetch(len(self.parts), backups=self.backups, segments=int(self.segments))
+            + backup_fetch(
+                len(self.parts),
+                spans=spans_of(self.parts),
+                backups=self.backups,
+                segments=int(self.segments),
+            )
             + wal_fetch() * self.segments
         ) * self.clusters
 

@@ -118,7 +118,8 @@ def test_nothing_that_is_stored_names_a_table(site: Site) -> None:
     assert not [path for path in objects if NAME.encode() in path.read_bytes()]
     sealed = [path for path in objects if path.read_bytes().startswith(b"age-encryption.org/v1\n")]
     plain = {path.name.removeprefix(site.backups()[0]) for path in objects if path not in sealed}
-    assert plain == {"_backup_stop_sentinel.json", "metadata.json", "identity.json"}
+    documents = {"_backup_stop_sentinel.json", "metadata.json", "started.json", "identity.json"}
+    assert plain == documents
 
 
 def test_a_wrong_key_restores_nothing(site: Site) -> None:

@@ -18,7 +18,7 @@ from backup_core.archive.push import push_wal
 from backup_core.postgres.lsn import Lsn
 from backup_core.postgres.wal import segment_name
 from backup_core.repository import layout
-from backup_core.repository.catalog import read_catalog
+from backup_core.repository.catalog import read_catalog, read_index
 from backup_core.repository.identity import claim_repository
 from backup_core.repository.wal_archive import (
     WalRange,
@@ -29,6 +29,7 @@ from backup_core.repository.wal_archive import (
     some_segment,
 )
 from backup_core.restore.preflight import read_archive
+from backup_core.restore.spans import plan_spans
 from backup_core.storage.base import Storage
 from backup_core.verify.continuity import missing_wal
 from backup_core.verify.wal import timelines
@@ -245,5 +246,10 @@ def test_a_backup_and_its_restore_ask_what_is_stated(
         assert replace(found, list=0) == replace(expected, list=0)
         assert found.list >= expected.list
         stub.requests()
-        pitr("backup-fetch", tmp_path / "restored", "--config", config)
-        assert asked(stub) == scaling.backup_fetch(1, backups=2)
+        pitr("backup-fetch", tmp_path / "restored", "--workers", "1", "--config", config)
+        found = asked(stub)
+        *_, last = read_catalog(storage).backups
+        index = read_index(storage, last.name)
+        assert index is not None
+        spans = plan_spans(index, {file.path for file in index.files}, workers=1)
+        assert found == scaling.backup_fetch(1, spans=len(spans), backups=2), spans
