@@ -50,6 +50,7 @@ class FileWriter:
         if len(data) == file.size:
             descriptor = self._open(file)
             try:
+                os.ftruncate(descriptor, file.size)
                 _fill(descriptor, 0, data)
             finally:
                 os.close(descriptor)
@@ -59,7 +60,8 @@ class FileWriter:
             filling = self._filling.get(file.path)
             if filling is None:
                 filling = _Filling(descriptor=self._open(file), left=file.size)
-                self._filling[file.path] = filling
+                self._filling[file.path] = filling  # first: another worker must not make it again
+                os.ftruncate(filling.descriptor, file.size)
         _fill(filling.descriptor, offset, data)
         with self._lock:
             filling.left -= len(data)
@@ -75,9 +77,7 @@ class FileWriter:
         self._parents.close()
 
     def _open(self, file: IndexedFile) -> int:
-        descriptor = self._parents.new_file(self._locate(file), file.mode)
-        os.ftruncate(descriptor, file.size)
-        return descriptor
+        return self._parents.new_file(self._locate(file), file.mode)
 
 
 def _fill(descriptor: int, offset: int, data: memoryview) -> None:
