@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from backup_core.errors import CorruptError, PitrError
 from backup_core.restore import tree
+from backup_core.restore.writing import write_at
 from backup_core.stream.increment import Increment, read_increment
 
 _NO_FILE = (errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENOTDIR)
@@ -38,7 +39,7 @@ def apply_increment(
             _check_growth(increment, os.fstat(descriptor).st_size, name)
             os.ftruncate(descriptor, increment.file_size)
             for run in runs:
-                _write_at(descriptor, run.data, run.offset)
+                write_at(descriptor, run.offset, run.data)
                 advance(len(run.data))
             os.fchmod(descriptor, mode & 0o777)
     except OSError as error:
@@ -68,9 +69,3 @@ def _check_growth(increment: Increment, old_size: int, name: str) -> None:
                 f'block {block} of "{name}" is in no backup of the chain',
                 hint="The delta backup is damaged or was taken wrongly; restore an older one.",
             )
-
-
-def _write_at(descriptor: int, data: memoryview, offset: int) -> None:
-    while data:
-        written = os.pwrite(descriptor, data, offset)
-        data, offset = data[written:], offset + written

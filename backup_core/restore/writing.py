@@ -82,7 +82,7 @@ class FileWriter:
 
 def _fill(descriptor: int, offset: int, data: memoryview) -> None:
     for start, run in solid_runs(offset, data):
-        _write_at(descriptor, start, run)
+        write_at(descriptor, start, run)
         if len(run) >= _EARLY:
             begin_writing(descriptor, start, len(run))
 
@@ -111,7 +111,8 @@ def _may_have_holes(offset: int, data: memoryview) -> bool:
     return bytes(HOLE // _PAGE) in glance
 
 
-def _write_at(descriptor: int, offset: int, data: memoryview) -> None:
+def write_at(descriptor: int, offset: int, data: memoryview) -> None:
+    """Write all of `data`, however little the kernel takes at a time."""
     while data:
         written = os.pwrite(descriptor, data, offset)
         data, offset = data[written:], offset + written
