@@ -2,8 +2,8 @@
 
 The first call of wal-fetch leaves this process behind. It keeps a window of segments in `fetched/`,
 in the server's order, several on their way at once, and goes on as the shell of restore_command
-moves them out. A call that finds nothing writes what it wants into `wanted`; if that is not in the
-window, the window begins anew behind it.
+moves them out. A call that finds nothing writes what it wants into `wanted` and fetches that
+itself; the window then begins anew behind it.
 
 It serves one run of one server: it ends with that, with the recovery, with the settings it was
 started with, and takes along what it has not handed over.
@@ -121,8 +121,7 @@ class Prefetcher:
         if wanted and wanted != state.wanted:
             state.wanted = wanted
             state.last_work = time.monotonic()
-            if wanted not in state.arriving | state.lying:
-                self._begin_anew(wanted)
+            self._begin_anew(wanted)
 
     def _keep_fresh(self) -> None:
         """Let the shell take what lies here although the server wrote postmaster.pid since."""

@@ -52,8 +52,10 @@ class Forwarder:
             near.close()
             return
         self._wires.append(far)
+        with suppress(OSError):  # either may be closed already
+            near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for source, target in ((near, far), (far, near)):
-            target.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             on_the_way: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
             threading.Thread(target=self._read, args=(source, on_the_way), daemon=True).start()
             threading.Thread(target=_write, args=(target, on_the_way), daemon=True).start()
