@@ -21,7 +21,7 @@ from tests.support.faults import Delay
 from tests.support.postgres import Binaries
 from tests.support.proxy import FaultProxy
 from tests.support.seaweed import REGION, SeaweedFS
-from tests.support.site import archive_everything, promoted
+from tests.support.site import archive_everything
 from tests.support.spooled import end_workers, until, waiting_of
 
 LATENCY = 0.02
@@ -113,7 +113,7 @@ def _replay(target: Path, story: Story, binaries: Binaries, command: str) -> flo
     cluster = Cluster.adopt(target, binaries)
     cluster.settings(restore_command=command, archive_mode="off", recovery_target_timeline="1")
     with cluster:
-        promoted(cluster)
+        cluster.wait_until("SELECT NOT pg_is_in_recovery()", timeout=600)
         (seconds,) = REPLAYED.findall(cluster.log)
     shutil.rmtree(target)
     cluster.log_path.unlink()
