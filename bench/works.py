@@ -1,9 +1,11 @@
 """The pieces of work, each done by every tool in turn, and checked outside the measured time.
 
-The tools alternate, so that what else the machine does meanwhile strikes them alike.
+The tools alternate, and each goes first in turn, so that what else the machine does meanwhile
+strikes them alike.
 """
 
 import filecmp
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
@@ -41,18 +43,35 @@ def backups_and_restores(
     """Back up the running cluster and restore into an empty directory, `runs` times each."""
     backup = Series(work="backup", data=data.name, size=data.size)
     restore = Series(work="restore", data=data.name, size=data.size)
-    for _ in range(runs):
-        for tool in tools:
+    used = target.with_name("used")
+    used.mkdir()
+    for number in range(runs):
+        for tool in _in_turn(tools, number):
             tool.reset()
+            os.sync()
             with archiving(data.cluster, tool.archive_command):
                 backup.add(tool.name, measure(tool.backup(), env=tool.environ), say)
-        for tool in tools:
+        for tool in _in_turn(tools, number):
             target.mkdir(mode=0o700)
+            os.sync()
             restore.add(tool.name, measure(tool.restore(target), env=tool.environ), say)
             if relation_files(target) != relation_files(data.cluster.data_dir):
                 raise RuntimeError(f"{tool.name} did not restore the relations that there are")
-            shutil.rmtree(target)
+            _empty(target)
+            target.rename(used / f"{number}-{tool.name}")
+    shutil.rmtree(used)
     return [backup, restore]
+
+
+def _in_turn(tools: Sequence[Tool], number: int) -> Sequence[Tool]:
+    return tools if number % 2 == 0 else tools[::-1]
+
+
+def _empty(directory: Path) -> None:
+    """Give the room back but keep the files: some file systems are slow after many were removed."""
+    for path in directory.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            os.truncate(path, 0)
 
 
 def pushes_and_fetches(
@@ -68,12 +87,12 @@ def pushes_and_fetches(
     size = sum(path.stat().st_size for path in paths)
     push = Series(work=f"wal-push of {len(paths)}", data=data.name, size=size)
     fetch = Series(work=f"wal-fetch of {len(paths)}", data=data.name, size=size)
-    for _ in range(runs):
-        for tool in tools:
+    for number in range(runs):
+        for tool in _in_turn(tools, number):
             tool.reset()
             one = (tool.wal_push(quote(str(path))) for path in paths)
             push.add(tool.name, measure(_all_of(one), env=tool.environ), say)
-        for tool in tools:
+        for tool in _in_turn(tools, number):
             target.mkdir()
             one = (tool.wal_fetch(path.name, quote(str(target / path.name))) for path in paths)
             sample = measure(_all_of(one), env=tool.environ, cwd=data.cluster.data_dir)

@@ -67,7 +67,7 @@ class Selection:
         """The bytes of all of them."""
         return sum(file.size for file in self.files)
 
-    def contents(self) -> Iterator[memoryview]:
+    def contents(self) -> Iterator[bytes]:
         """Yield the files' bytes, one file after the other.
 
         Raises CorruptError, for a digest that differs after the file's last byte.
@@ -75,12 +75,13 @@ class Selection:
         for file in self.files:
             yield from self._content(file)
 
-    def _content(self, file: IndexedFile) -> Iterator[memoryview]:
+    def _content(self, file: IndexedFile) -> Iterator[bytes]:
         digest = hashlib.sha256()
         if file.size:
             frames = frames_of(self._index, file)
             for position, data in read_frames(self._storage, self._folder + file.part, frames):
-                piece = data[max(0, file.offset - position) : file.offset + file.size - position]
+                start, stop = max(0, file.offset - position), file.offset + file.size - position
+                piece = bytes(data[start:stop])
                 digest.update(piece)
                 yield piece
                 if position + len(data) >= file.offset + file.size:

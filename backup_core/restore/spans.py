@@ -1,8 +1,9 @@
 """Which ranges of which partitions bring the files that are wanted (pure).
 
 A part is a series of frames that decode on their own, so a restore is cut into spans of some frames
-each: workers take them one after the other, the parts in turn from the largest on, and stay busy to
-the end, however few files there are. One file is a span of the frames that it touches.
+each, and workers stay busy to the end, however few files there are. They take spans that are far
+from each other, since only one at a time can write into a file. One file is a span of the frames
+that it touches.
 """
 
 from __future__ import annotations
@@ -73,11 +74,18 @@ def plan_spans(
     total = sum(file.size for files in by_part.values() for file in files)
     most = min(_LARGEST, max(_SMALLEST, total // (workers * _SPANS_PER_WORKER)))
     parts = sorted((part for part in index.parts if part.name in by_part), key=_by_size)
-    return [
+    spans = [
         span
         for part in parts
         for span in _cut(part, by_part[part.name], most=None if sequential else most)
     ]
+    return spans if sequential else _dealt(spans, workers)
+
+
+def _dealt(spans: list[Span], workers: int) -> list[Span]:
+    """Let every worker go through a stretch of its own: the first of each, the second of each."""
+    length = -(-len(spans) // workers)
+    return [span for first in range(length) for span in spans[first::length]]
 
 
 def frames_of(index: BackupIndex, file: IndexedFile) -> tuple[FrameRange, ...]:

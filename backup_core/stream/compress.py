@@ -20,9 +20,11 @@ from backup_core.errors import ConfigError, CorruptError
 from backup_core.stream.chunks import CHUNK_SIZE
 
 if sys.version_info >= (3, 14):
+    import _zstd
     from compression import zstd
 else:
     from backports import zstd
+    from backports.zstd import _zstd
 
 EXTENSIONS = {"zstd": "zst", "lz4": "lz4", "brotli": "br", "lzma": "lzma", "none": ""}
 """Codec name to file name extension, for every codec that can be written."""
@@ -174,6 +176,11 @@ def _split_zstd(chunks: Iterable[bytes], name: str) -> Iterator[tuple[bytes, byt
                 frame, stored, content = zstd.ZstdDecompressor(), bytearray(), bytearray()
     if stored:
         raise CorruptError(f"{name} is cut off: its last zstd frame is not complete")
+
+
+def zstd_library() -> str:
+    """The path of the shared library that has zstd; whether it shows its functions is its own."""
+    return str(_zstd.__file__)
 
 
 def head_size(extension: str) -> int:
