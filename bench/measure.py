@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import IO, Self
 
-SAMPLE_SECONDS = 0.02
+SAMPLE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
