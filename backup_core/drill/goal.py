@@ -8,6 +8,7 @@ a hole some hours ago. The wait for that WAL is not counted as time to recover.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -83,12 +84,16 @@ def newest_stored(storage: Storage, planned: Planned) -> datetime | None:
     return next((item.modified for item in found), None)
 
 
-def wait_for_wal(storage: Storage, planned: Planned, wait: float) -> None:
+def wait_for_wal(
+    storage: Storage, planned: Planned, wait: float, tell: Callable[[str], None]
+) -> None:
     """Return once WAL is archived that was not when the drill was planned.
 
-    Raises PitrError after `wait` seconds.
+    Tells if that is not yet so. Raises PitrError after `wait` seconds.
     """
     deadline = time.monotonic() + wait
+    if not _has_more(storage, planned):
+        tell(f"wait up to {wait:g} s for the cluster to archive the next WAL")
     while not _has_more(storage, planned):
         if time.monotonic() > deadline:
             raise PitrError(

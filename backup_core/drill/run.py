@@ -81,7 +81,7 @@ def _drill(storage: Storage, request: DrillRequest, tools: Tools, ledger: Ledger
         proofs.verify_backup(ledger, request, programs, place, manifest=has_manifest)
         if goal.until == "start":
             with ledger.phase("archive"):
-                wait_for_wal(storage, planned, request.wait)
+                wait_for_wal(storage, planned, request.wait, tools.reporting.step)
         else:
             ledger.skip("archive", "WAL from after the drill's start is not asked for")
         with ledger.phase("start"):

@@ -258,7 +258,8 @@ def _backups(repository: RepositoryFacts, now: datetime, limits: Limits) -> Iter
         return
     newest = max(catalog.backups, key=lambda backup: backup.finish_time)
     age = _age(now, newest.finish_time) or 0.0
-    text = f"{len(catalog.backups)} backups, the newest {_span(age)} old"
+    count = len(catalog.backups)
+    text = f"{count} backup{'s' if count > 1 else ''}, the newest {_span(age)} old"
     yield _critical("backup", text, hint) if age > limits.backup_age else _ok("backup", text)
     if catalog.unreadable:
         names = ", ".join(broken.name for broken in catalog.unreadable)

@@ -141,7 +141,7 @@ def test_nagios_gets_one_line_and_its_codes(site: Site, cluster: Cluster) -> Non
     late = cluster.environ | CALM | {"PITR_MAX_BACKUP_AGE": "1ms"}
     done = site.run("check", "--nagios", "--no-switch", env=late, check=False)
     assert (done.returncode, done.stdout.split(" - ")[0]) == (2, "PITR CRITICAL")
-    assert "backup: 1 backups, the newest" in done.stdout.splitlines()[0]
+    assert "backup: 1 backup, the newest" in done.stdout.splitlines()[0]
     wrong = cluster.environ | {"PITR_MAX_BACKUP_AGE": "often"}
     done = site.run("check", "--nagios", env=wrong, check=False)
     assert (done.returncode, done.stdout.split(" - ")[0]) == (3, "PITR UNKNOWN")
