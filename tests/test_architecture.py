@@ -21,6 +21,7 @@ HOMES_OF_LIBRARIES = {
         "botocore": "storage/s3/credentials.py",
         "google": "storage/gcs/credentials.py",
         "google_crc32c": "storage/checksum.py",
+        "blake3": "stream/digest.py",
         "lz4": "stream/codecs/lz4.py",
         "brotli": "stream/codecs/brotli.py",
         "lzallright": "stream/codecs/lzop.py",

@@ -29,6 +29,7 @@ from backup_core.repository.index import BackupIndex, render_index
 from backup_core.repository.sentinel import Backup, Tablespace, render_metadata
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import EXTENSIONS, encode
+from backup_core.stream.digest import WRITTEN
 
 _CONTROL = "global/pg_control"
 
@@ -173,6 +174,7 @@ class Copy:
         """Write everything but the sentinel, from which on the backup exists."""
         index = BackupIndex(
             wal_segment_size=self._control.wal_segment_size,
+            algorithm=WRITTEN,
             files=tuple(file for report in self._reports for file in report.files),
             directories=tuple(directory.path for directory in self._listing.directories),
             parts=tuple(report.indexed() for report in self._reports),
@@ -183,7 +185,8 @@ class Copy:
             self._put(layout.files_metadata(name), files_metadata(index, corrupt))
         if corrupt:
             self._put(layout.corrupt_pages(name), [corrupt_pages_document(corrupt)])
-        self._put(layout.manifest(name), manifest(index, backup))
+        checksums = (each for report in self._reports for each in report.checksums)
+        self._put(layout.manifest(name), manifest(index, checksums, backup))
         self._put(layout.index(name), encode(render_index(index), method="zstd", level=3))
 
     def _names_are_utf8(self) -> bool:

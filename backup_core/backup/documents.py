@@ -7,7 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
-from backup_core.postgres.manifest import ManifestFile, ManifestWalRange, render_manifest
+from backup_core.postgres.manifest import (
+    ManifestFile,
+    ManifestWalRange,
+    crc32c_text,
+    render_manifest,
+)
 from backup_core.repository.index import BackupIndex, IndexedFile
 from backup_core.repository.sentinel import Backup, format_time
 
@@ -16,23 +21,30 @@ _APART = {_CONTROL, "backup_label", "tablespace_map"}
 _SOME = 10
 
 
-def manifest(index: BackupIndex, backup: Backup) -> Iterator[bytes]:
-    """PostgreSQL's backup_manifest, by which pg_verifybackup proves a restored directory."""
+def manifest(index: BackupIndex, checksums: Iterable[int], backup: Backup) -> Iterator[bytes]:
+    """PostgreSQL's backup_manifest, by which pg_verifybackup proves a restored directory.
+
+    `checksums` are the CRC-32C of the index's files, in their order.
+    """
     wal = ManifestWalRange(timeline=backup.timeline, start=backup.start_lsn, end=backup.finish_lsn)
     return render_manifest(
-        (manifest_file(file) for file in index.files if not is_empty_map(file)),
+        (
+            manifest_file(file, checksum)
+            for file, checksum in zip(index.files, checksums, strict=True)
+            if not is_empty_map(file)
+        ),
         [wal],
         system_identifier=backup.system_identifier if backup.major >= 17 else None,
     )
 
 
-def manifest_file(file: IndexedFile) -> ManifestFile:
-    """The manifest's entry for an indexed file."""
+def manifest_file(file: IndexedFile, checksum: int) -> ManifestFile:
+    """The manifest's entry for an indexed file of this CRC-32C."""
     return ManifestFile(
         path=file.path,
         size=file.size,
         modified=datetime.fromtimestamp(file.mtime, UTC),
-        sha256=file.sha256,
+        checksum=crc32c_text(checksum),
     )
 
 

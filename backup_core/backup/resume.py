@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from backup_core.backup.file_digest import FileDigest
 from backup_core.backup.name import remove_leftovers
 from backup_core.backup.upload import PartReport, UploadOptions, examine
 from backup_core.errors import CorruptError, EncryptionError, NotFoundError
@@ -23,6 +24,7 @@ from backup_core.repository.catalog import read_catalog
 from backup_core.repository.index import IndexedFile
 from backup_core.storage.base import Storage
 from backup_core.stream.compress import EXTENSIONS, FRAMED, split_frames
+from backup_core.stream.digest import WRITTEN
 from backup_core.stream.parallel import run_all
 from backup_core.stream.tar import read_members
 
@@ -106,24 +108,13 @@ def _read_back(storage: Storage, key: str, method: str) -> _StoredPart | None:
     part = _StoredPart(key=key, report=PartReport(name=key.rpartition("/")[2]))
     try:
         for member, data in read_members(_content(storage, key, method, part.report), name=key):
-            path = member.name.strip("/")
             if member.is_directory:
-                part.directories.add(path)
+                part.directories.add(member.name.strip("/"))
                 continue
-            digest = hashlib.sha256()
+            digest = FileDigest()
             for piece in data:
                 digest.update(piece)
-            part.report.files.append(
-                IndexedFile(
-                    path=path,
-                    part=part.report.name,
-                    offset=member.offset,
-                    size=member.size,
-                    mode=member.mode,
-                    mtime=member.mtime,
-                    sha256=digest.hexdigest(),
-                )
-            )
+            part.report.add(member, member.offset, digest)
     except (CorruptError, EncryptionError):
         return None
     return part
@@ -139,7 +130,7 @@ def _content(storage: Storage, key: str, method: str, report: PartReport) -> Ite
         if framed or not report.frames:
             report.frames.append((report.stored_size, report.tar_size))
         if framed:
-            report.frame_digests.append(hashlib.sha256(frame).digest())
+            report.frame_digests.append(WRITTEN.new(frame).digest())
         whole.update(frame)
         report.stored_size += len(frame)
         report.tar_size += len(data)
@@ -157,7 +148,7 @@ def _agrees(part: _StoredPart, listing: Listing, options: UploadOptions) -> bool
     now = {file.path: file for file in listing.files}
     pairs = [(file, now.get(file.path)) for file in part.report.files]
     return all(_is_alike(file, current) for file, current in pairs) and all(
-        examine(current, options, part.report) == (file.size, file.sha256)
+        examine(current, options, part.report) == (file.size, file.digest)
         for file, current in pairs
         if current is not None
     )

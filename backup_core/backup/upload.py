@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from backup_core.backup.file_digest import FileDigest
 from backup_core.backup.frames import Frame, FrameMemory, Packer
 from backup_core.backup.page_cache import ColdPages
 from backup_core.backup.pages import PageLayout, SuspectPage, fill, suspect_pages
@@ -25,6 +26,7 @@ from backup_core.repository.index import IndexedFile, IndexedPart
 from backup_core.stream import tar
 from backup_core.stream.chunks import CHUNK_SIZE
 from backup_core.stream.compress import FRAMED, compress, encode
+from backup_core.stream.digest import WRITTEN
 
 _Compress = Callable[[Frame], "_Compressed"]
 
@@ -47,10 +49,14 @@ class UploadOptions:
 
 @dataclass(kw_only=True)
 class PartReport:
-    """What became of a partition, complete once its stream is exhausted; `name` is its object's."""
+    """What became of a partition, complete once its stream is exhausted; `name` is its object's.
+
+    `checksums` are the CRC-32C of the files, in their order, `sha256` is the object's.
+    """
 
     name: str
     files: list[IndexedFile] = field(default_factory=list)
+    checksums: list[int] = field(default_factory=list)
     suspects: list[SuspectPage] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
     frames: list[tuple[int, int]] = field(default_factory=list)
@@ -58,6 +64,21 @@ class PartReport:
     tar_size: int = 0
     stored_size: int = 0
     sha256: str = ""
+
+    def add(self, member: tar.TarMember, offset: int, digest: FileDigest) -> None:
+        """Describe a file whose content, of this digest, begins at the offset in the tar."""
+        self.files.append(
+            IndexedFile(
+                path=member.name.strip("/"),
+                part=self.name,
+                offset=offset,
+                size=member.size,
+                mode=member.mode,
+                mtime=member.mtime,
+                digest=digest.hexdigest(),
+            )
+        )
+        self.checksums.append(digest.checksum)
 
     def indexed(self) -> IndexedPart:
         """The partition's entry in the index."""
@@ -77,7 +98,7 @@ class _Compressed:
 
     tar_size: int
     data: bytes
-    sha256: bytes
+    digest: bytes
 
 
 def partition_stream(
@@ -121,12 +142,12 @@ def _in_frames(
         data = compress(frame.content, method=options.method, level=options.level)
         size = frame.size
         frame.release()
-        return _Compressed(tar_size=size, data=data, sha256=hashlib.sha256(data).digest())
+        return _Compressed(tar_size=size, data=data, digest=WRITTEN.new(data).digest())
 
     start = 0
     for each in options.each(compressed, frames):
         report.frames.append((report.stored_size, start))
-        report.frame_digests.append(each.sha256)
+        report.frame_digests.append(each.digest)
         start += each.tar_size
         yield each.data
 
@@ -174,17 +195,9 @@ def _small_members(
     for name, content in members.items():
         member = tar.TarMember(name=name, size=len(content))
         yield from packer.put(tar.header(member))
-        report.files.append(
-            IndexedFile(
-                path=name.lstrip("/"),
-                part=report.name,
-                offset=packer.size,
-                size=member.size,
-                mode=member.mode,
-                mtime=member.mtime,
-                sha256=hashlib.sha256(content).hexdigest(),
-            )
-        )
+        digest = FileDigest()
+        digest.update(content)
+        report.add(member, packer.size, digest)
         yield from packer.put(content + tar.padding(len(content)))
     yield from packer.put(tar.END_OF_ARCHIVE)
     yield from packer.rest()
@@ -214,33 +227,23 @@ def _file(
         )
         yield from packer.put(tar.header(member))
         offset = packer.size
-        digest = hashlib.sha256()
+        digest = FileDigest()
         yield from _content(file, descriptor, size, packer, digest.update, options, report)
         yield from packer.put(tar.padding(size))
     except OSError as error:
         raise _unreadable(file, error) from None
     finally:
         os.close(descriptor)
-    report.files.append(
-        IndexedFile(
-            path=file.path,
-            part=report.name,
-            offset=offset,
-            size=size,
-            mode=file.mode,
-            mtime=file.mtime,
-            sha256=digest.hexdigest(),
-        )
-    )
+    report.add(member, offset, digest)
 
 
 def examine(file: DataFile, options: UploadOptions, report: PartReport) -> tuple[int, str] | None:
-    """Read a file as an upload would; return its size and SHA-256, None if it vanished.
+    """Read a file as an upload would; return its size and digest, None if it vanished.
 
     Pages that fail their checksums go to the report.
     """
     packer = Packer(options.memory)
-    digest = hashlib.sha256()
+    digest = WRITTEN.new()
     try:
         descriptor = os.open(file.source, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -263,7 +266,7 @@ def _content(
     descriptor: int,
     size: int,
     packer: Packer,
-    digest: Callable[[memoryview], None],
+    digest: Callable[[memoryview], object],
     options: UploadOptions,
     report: PartReport,
 ) -> Iterator[Frame]:

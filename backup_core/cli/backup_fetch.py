@@ -109,7 +109,7 @@ def _configure_restore(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--verify",
         action="store_true",
-        help="hold every restored file against its SHA-256 at the end, as pg_verifybackup does",
+        help="hold every restored file against its digest at the end, much as pg_verifybackup does",
     )
     where.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     where.add_argument(

@@ -2,13 +2,15 @@
 
 The format is the server's own (manual, "Backup Manifest Format"), one line a file, so
 that proof needs nothing of ours. The manifest's checksum covers all bytes before its own line:
-whoever changes an entry renders the whole anew. SHA-256 is the only digest written and read here.
+whoever changes an entry renders the whole anew. Files have a CRC-32C, the server's own default, or
+SHA-256 in manifests of early versions of pitr; why: docs/decisions/digests.md.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +22,8 @@ from backup_core.postgres.lsn import Lsn
 
 _TIME = "%Y-%m-%d %H:%M:%S GMT"
 _CHECKSUM_LINE = re.compile(rb'"Manifest-Checksum": "([0-9a-f]{64})"\}\n')
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CRC32C = "CRC32C"
+_CHECKSUMS = {_CRC32C: re.compile(r"[0-9a-f]{8}"), "SHA256": re.compile(r"[0-9a-f]{64}")}
 _WITH_IDENTIFIER = 2
 _WITHOUT_IDENTIFIER = 1
 
@@ -29,15 +32,17 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestFile:
-    """A file of the backup: size in bytes, timezone-aware time, SHA-256 in hexadecimal.
+    """A file of the backup: size in bytes, timezone-aware time, checksum in hexadecimal.
 
     The path is relative to the data directory; bytes that are not UTF-8 are surrogate escapes.
+    The algorithm is called as the server calls it.
     """
 
     path: str
     size: int
     modified: datetime
-    sha256: str
+    checksum: str
+    algorithm: str = _CRC32C
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,11 @@ class Manifest:
     system_identifier: int | None
     files: tuple[ManifestFile, ...]
     ranges: tuple[ManifestWalRange, ...]
+
+
+def crc32c_text(checksum: int) -> str:
+    """A CRC-32C as a manifest has it: its bytes as they are in memory, in hexadecimal."""
+    return checksum.to_bytes(4, sys.byteorder).hex()
 
 
 def render_manifest(
@@ -103,7 +113,7 @@ def _file_row(file: ManifestFile) -> str:
     modified = file.modified.astimezone(UTC).strftime(_TIME)
     return (
         f'{{ {_path(file.path)}, "Size": {file.size}, "Last-Modified": "{modified}", '
-        f'"Checksum-Algorithm": "SHA256", "Checksum": "{file.sha256}" }}'
+        f'"Checksum-Algorithm": "{file.algorithm}", "Checksum": "{file.checksum}" }}'
     )
 
 
@@ -134,7 +144,7 @@ def replace_file(manifest: bytes, file: ManifestFile) -> bytes:
 
 
 def parse_manifest(data: bytes) -> Manifest:
-    """Read a backup_manifest with SHA-256 digests.
+    """Read a backup_manifest whose files have CRC-32C or SHA-256.
 
     Raises CorruptError if its own checksum does not hold or it is not a manifest of this kind.
     """
@@ -167,18 +177,24 @@ def check_manifest(data: bytes) -> None:
 
 def _parse_file(entry: object) -> ManifestFile:
     algorithm = _field(entry, "Checksum-Algorithm", str)
-    if algorithm != "SHA256":
-        _fail(f'its checksum algorithm is "{algorithm}", not SHA256')
+    if algorithm not in _CHECKSUMS:
+        _fail(f'its checksum algorithm is "{algorithm}", not {" or ".join(_CHECKSUMS)}')
     checksum = _field(entry, "Checksum", str)
-    if not _SHA256.fullmatch(checksum):
-        _fail(f'"{checksum}" is not a SHA-256')
+    if not _CHECKSUMS[algorithm].fullmatch(checksum):
+        _fail(f'"{checksum}" is not a {algorithm}')
     modified = _field(entry, "Last-Modified", str)
     try:
         moment = datetime.strptime(modified, _TIME).replace(tzinfo=UTC)
     except ValueError:
         _fail(f'"{modified}" is not a time')
     size = _field(entry, "Size", int)
-    return ManifestFile(path=_parse_path(entry), size=size, modified=moment, sha256=checksum)
+    return ManifestFile(
+        path=_parse_path(entry),
+        size=size,
+        modified=moment,
+        checksum=checksum,
+        algorithm=algorithm,
+    )
 
 
 def _parse_path(entry: object) -> str:

@@ -11,15 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from backup_core.errors import CorruptError
+from backup_core.stream.digest import SIZE, Algorithm
 
-_DIGEST = 32
+_VERSION = 2
+_HINT = "A newer pitr wrote this backup; restore it with that."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexedFile:
     """A regular file of the data directory; `path` is relative to it, `offset` in the part's tar.
 
-    Tablespace files have paths below `pg_tblspc/<oid>/`. `sha256` is of the stored content.
+    Tablespace files have paths below `pg_tblspc/<oid>/`. `digest` is of the stored content, in
+    hexadecimal, by the algorithm that the index names.
     """
 
     path: str
@@ -28,7 +31,7 @@ class IndexedFile:
     size: int
     mode: int
     mtime: int
-    sha256: str
+    digest: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class IndexedPart:
     """A tar partition; `frames` pairs each frame's offset in the object with that in the tar.
 
     Size, digests and offsets are of the object's content: encryption, which makes it larger, may
-    change later. `frame_digests` has the frames' SHA-256, 32 bytes each, one after the other; it is
+    change later. `frame_digests` has the frames' digests, 32 bytes each, one after the other; it is
     empty in indexes of early versions and where a part is one frame.
     """
 
@@ -50,9 +53,13 @@ class IndexedPart:
 
 @dataclass(frozen=True, kw_only=True)
 class BackupIndex:
-    """Everything that is in a backup; `wal_segment_size` in bytes."""
+    """Everything that is in a backup; `wal_segment_size` in bytes.
+
+    `algorithm` made the digests of files and frames; those of parts are SHA-256.
+    """
 
     wal_segment_size: int
+    algorithm: Algorithm
     files: tuple[IndexedFile, ...]
     directories: tuple[str, ...]
     parts: tuple[IndexedPart, ...]
@@ -60,7 +67,11 @@ class BackupIndex:
 
 def render_index(index: BackupIndex) -> Iterator[bytes]:
     """Yield the index as JSON, a line a file, so that no more than a line is held."""
-    head = {"version": 1, "wal_segment_size": index.wal_segment_size}
+    head = {
+        "version": _VERSION,
+        "wal_segment_size": index.wal_segment_size,
+        "digest_algorithm": index.algorithm.value,
+    }
     yield json.dumps(head)[:-1].encode() + b', "parts": ['
     yield from _rows(
         [part.name, part.stored_size, part.tar_size, part.sha256, part.frames]
@@ -74,7 +85,7 @@ def render_index(index: BackupIndex) -> Iterator[bytes]:
     )
     yield b'],\n"files": ['
     yield from _rows(
-        [file.path, file.part, file.offset, file.size, file.mode, file.mtime, file.sha256]
+        [file.path, file.part, file.offset, file.size, file.mode, file.mtime, file.digest]
         for file in index.files
     )
     yield b"]}\n"
@@ -89,14 +100,16 @@ def parse_index(data: bytes, *, name: str) -> BackupIndex:
     """Read an index; raises CorruptError naming the object."""
     try:
         document = json.loads(data)
-        if document["version"] != 1:
+        if document["version"] not in (1, _VERSION):
             raise CorruptError(
-                f"{name} is an index of version {document['version']}, this pitr reads version 1",
-                hint="A newer pitr wrote this backup; restore it with that.",
+                f"{name} is an index of version {document['version']}, "
+                f"this pitr reads versions up to {_VERSION}",
+                hint=_HINT,
             )
         digests = {name: bytes.fromhex(text) for name, text in document.get("frame_digests", ())}
         return BackupIndex(
             wal_segment_size=int(document["wal_segment_size"]),
+            algorithm=_algorithm(document.get("digest_algorithm"), name),
             files=tuple(_file(*row) for row in document["files"]),
             directories=tuple(map(str, document["directories"])),
             parts=tuple(_part(digests, *row) for row in document["parts"]),
@@ -105,11 +118,23 @@ def parse_index(data: bytes, *, name: str) -> BackupIndex:
         raise CorruptError(f"{name} is not a readable backup index") from None
 
 
+def _algorithm(named: object, name: str) -> Algorithm:
+    """Version 1 named none."""
+    if named is None:
+        return Algorithm.SHA256
+    try:
+        return Algorithm(named)
+    except ValueError:
+        raise CorruptError(
+            f"{name} has digests by {named}, which this pitr does not know", hint=_HINT
+        ) from None
+
+
 def _file(
-    path: str, part: str, offset: int, size: int, mode: int, mtime: int, sha256: str
+    path: str, part: str, offset: int, size: int, mode: int, mtime: int, digest: str
 ) -> IndexedFile:
     return IndexedFile(
-        path=path, part=part, offset=offset, size=size, mode=mode, mtime=mtime, sha256=sha256
+        path=path, part=part, offset=offset, size=size, mode=mode, mtime=mtime, digest=digest
     )
 
 
@@ -122,7 +147,7 @@ def _part(
     frames: list[list[int]],
 ) -> IndexedPart:
     frame_digests = digests.get(name, b"")
-    if len(frame_digests) not in (0, _DIGEST * len(frames)):
+    if len(frame_digests) not in (0, SIZE * len(frames)):
         raise ValueError
     return IndexedPart(
         name=name,

@@ -7,7 +7,6 @@ whose times mean nothing here. One that has a second name by a hard link is anot
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,6 +20,7 @@ from backup_core.restore import marker, tree
 from backup_core.restore.members import split_path, tablespace_of
 from backup_core.restore.places import Layout
 from backup_core.stream.chunks import CHUNK_SIZE
+from backup_core.stream.digest import Algorithm
 from backup_core.stream.parallel import run_all
 
 
@@ -60,11 +60,16 @@ def survey(
     directories = set(index.directories)
     found = list(_walk(places, index))
     candidates = [each for each in found if _may_be(each, files)]
-    digests = run_all(_digest, candidates, workers=workers, advance=advance)
+    digests = run_all(
+        lambda each, advance: file_digest(each.source, index.algorithm, advance),
+        candidates,
+        workers=workers,
+        advance=advance,
+    )
     kept = {
         each.path: each
         for each, digest in zip(candidates, digests, strict=True)
-        if digest == files[each.path].sha256
+        if digest == files[each.path].digest
     }
     others = [
         each
@@ -170,13 +175,9 @@ def _may_be(found: _Found, files: Mapping[str, IndexedFile]) -> bool:
     )
 
 
-def _digest(found: _Found, advance: Callable[[int], None]) -> str:
-    return file_digest(found.source, advance)
-
-
-def file_digest(source: str, advance: Callable[[int], None]) -> str:
-    """The SHA-256 of a file; raises PitrError if it cannot be read or is a link."""
-    digest = hashlib.sha256()
+def file_digest(source: str, algorithm: Algorithm, advance: Callable[[int], None]) -> str:
+    """The digest of a file; raises PitrError if it cannot be read or is a link."""
+    digest = algorithm.new()
     buffer = memoryview(bytearray(CHUNK_SIZE))
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -10,16 +10,15 @@ be missing where something else proves that nothing is: a codec's end mark, or a
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from backup_core.errors import CorruptError, PitrError
 from backup_core.repository import layout
-from backup_core.repository.index import IndexedFile
 from backup_core.restore import tree
 from backup_core.restore.increments import apply_increment
+from backup_core.restore.known import KnownFiles
 from backup_core.restore.layers import Action, LayerPlan
 from backup_core.restore.members import (
     HELD_BACK,
@@ -59,14 +58,14 @@ class LayerView:
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractOptions:
-    """How to extract; `files` is None for a backup without digests, `advance` counts bytes.
+    """How to extract; `known` is None for a backup without digests, `advance` counts bytes.
 
     `layer` is None for a backup that has no list of its files. Files that are `kept` are there
     already, those of other content in the way of the backup's are replaced.
     """
 
     layout: Layout
-    files: Mapping[str, IndexedFile] | None
+    known: KnownFiles | None
     workers: int
     advance: Callable[[int], None]
     layer: LayerView | None = None
@@ -130,20 +129,6 @@ def read_held(storage: Storage, key: str) -> dict[str, bytes]:
     return held
 
 
-def check_digest(path: str, digest: str, files: Mapping[str, IndexedFile] | None) -> None:
-    """Raise CorruptError unless a file of this SHA-256 is the one that was backed up."""
-    if files is None:
-        return
-    expected = files.get(path)
-    if expected is None:
-        raise CorruptError(f'the backup holds "{path}", which its index does not name')
-    if expected.sha256 != digest:
-        raise CorruptError(
-            f'"{path}" does not have the content that was backed up: its digest differs',
-            hint="The stored backup is damaged; restore an older one.",
-        )
-
-
 def _extract_part(
     storage: Storage,
     key: str,
@@ -195,10 +180,10 @@ def _extract_member(
     elif member.link is not None:
         _pass_link(member.link, path, options, found)
     elif path in HELD_BACK:
-        content = _hold(path, member, data)
-        check_digest(path, hashlib.sha256(content).hexdigest(), options.files)
-        found.held[path] = content
-    elif path in LEFT_OUT and options.files is None:
+        found.held[path] = _hold(path, member, data)
+        if options.known is not None:
+            options.known.check(path, found.held[path])
+    elif path in LEFT_OUT and options.known is None:
         found.left_out.add(path)
     else:
         _extract_file(member, path, data, options)
@@ -208,7 +193,7 @@ def _extract_member(
 def _pass_link(target: str, path: str, options: ExtractOptions, found: Extracted) -> None:
     """Do with a symbolic link what is safe, which never is to make it."""
     parts = split_path(path)
-    if options.files is not None:
+    if options.known is not None:
         raise CorruptError(f'the backup holds "{path}", which its index does not name')
     fate = judge_link(parts, frozenset(options.layout.tablespaces))
     if fate is Link.DIRECTORY:
@@ -223,9 +208,9 @@ def _extract_file(
     place = options.layout.locate(split_path(path))
     if not place.parts:
         raise CorruptError(f'the backup holds "{member.name}" as a file, which is a directory')
-    digest = hashlib.sha256()
-    tree.create_file(place, member.mode, _digested(data, digest.update))
-    check_digest(path, digest.hexdigest(), options.files)
+    if options.known is not None:
+        data = options.known.checked(path, data)
+    tree.create_file(place, member.mode, data)
 
 
 def _extract_increment(
@@ -251,12 +236,4 @@ def _hold(path: str, member: TarMember, data: Iterable[memoryview]) -> bytes:
 def _counted(data: Iterable[memoryview], advance: Callable[[int], None]) -> Iterator[memoryview]:
     for piece in data:
         advance(len(piece))
-        yield piece
-
-
-def _digested(
-    data: Iterable[memoryview], update: Callable[[memoryview], None]
-) -> Iterator[memoryview]:
-    for piece in data:
-        update(piece)
         yield piece

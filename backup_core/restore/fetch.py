@@ -6,7 +6,6 @@ settings, then durability, and pg_control last, without which no server starts.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +25,10 @@ from backup_core.restore.extract import (
     Extracted,
     ExtractOptions,
     LayerView,
-    check_digest,
     extract_parts,
     read_held,
 )
+from backup_core.restore.known import KnownFiles
 from backup_core.restore.marker import remove_marker, write_marker
 from backup_core.restore.members import split_path
 from backup_core.restore.minimal_config import CONFIG_FILES, minimal_files
@@ -54,7 +53,8 @@ def carry_out(
     StorageError or PitrError; the directory then has no pg_control, without which no server starts.
     """
     index = planned.index
-    files = {file.path: file for file in index.files} if index else None
+    known = KnownFiles.of(index) if index else None
+    files = known.files if known else {}
     places = lay_out(planned.data_dir, planned.tablespaces)
     step("restore the data directory")
     for directory in (places.data_dir, *places.tablespaces.values()):
@@ -62,9 +62,9 @@ def carry_out(
     with barrier([places.data_dir, *places.tablespaces.values()]) as durable:
         if index is not None:  # without digests there is no going on
             write_marker(planned.data_dir, planned.backup.name)
-        clear(places, planned.existing, files or {})
-        last = _read_last_parts(storage, planned, files)
-        options = ExtractOptions(layout=places, files=files, workers=workers, advance=advance)
+        clear(places, planned.existing, files)
+        last = _read_last_parts(storage, planned, known)
+        options = ExtractOptions(layout=places, known=known, workers=workers, advance=advance)
         extracted = _extract(storage, planned, options, last)
         held = extracted.held | last
         _check_complete(planned.backup.name, files, extracted.files | set(held))
@@ -155,12 +155,13 @@ def _remove_vanished(
 
 
 def _read_last_parts(
-    storage: Storage, planned: RestorePlan, files: Mapping[str, IndexedFile] | None
+    storage: Storage, planned: RestorePlan, known: KnownFiles | None
 ) -> dict[str, bytes]:
     held: dict[str, bytes] = {}
     for key in filter(parts.is_last, planned.parts[0]):
         for name, content in read_held(storage, key).items():
-            check_digest(name, hashlib.sha256(content).hexdigest(), files)
+            if known is not None:
+                known.check(name, content)
             held[name] = content
     return held
 
@@ -179,8 +180,8 @@ def _find_way_offline(storage: Storage, planned: RestorePlan, control: ControlFi
     find_way(storage, catalog, archive, backup, planned.request, planned.segment_size)
 
 
-def _check_complete(name: str, files: Mapping[str, IndexedFile] | None, written: set[str]) -> None:
-    lacking = set(files or ()) - written
+def _check_complete(name: str, files: Mapping[str, IndexedFile], written: set[str]) -> None:
+    lacking = files.keys() - written
     if lacking:
         raise CorruptError(
             f'backup {name} lacks {len(lacking)} files that its index names: "{min(lacking)}", ...',

@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 
 from backup_core.errors import PitrError
-from backup_core.postgres.manifest import ManifestFile, replace_file
+from backup_core.postgres.manifest import ManifestFile, crc32c_text, replace_file
 from backup_core.postgres.recovery import (
     RecoveryConfig,
     Settings,
@@ -22,6 +21,7 @@ from backup_core.postgres.recovery import (
 )
 from backup_core.restore import tree
 from backup_core.restore.plan import TablespacePlacement
+from backup_core.storage.checksum import crc32c
 
 _CONTROL = "global/pg_control"
 
@@ -83,7 +83,7 @@ def describe_map(manifest: bytes, tablespace_map: bytes) -> bytes:
             path="tablespace_map",
             size=len(tablespace_map),
             modified=datetime.now(UTC),
-            sha256=sha256(tablespace_map).hexdigest(),
+            checksum=crc32c_text(crc32c([tablespace_map])),
         ),
     )
 

@@ -1,13 +1,12 @@
 """The bytes of a span, proven frame by frame before they are used.
 
-A frame's stored bytes are held against their SHA-256, then decoded; a zstd frame has a checksum of
+A frame's stored bytes are held against their digest, then decoded; a zstd frame has a checksum of
 its content besides. What that proves, and what a digest of the restored files would add:
 docs/decisions/restore-digests.md.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
@@ -17,38 +16,39 @@ from backup_core.restore.spans import FrameRange
 from backup_core.storage.base import Storage
 from backup_core.stream.chunks import CHUNK_SIZE, ChunkReader
 from backup_core.stream.compress import decode
+from backup_core.stream.digest import Algorithm
 from backup_core.stream.whole_frame import WholeFrames
 
 _HINT = "The stored backup is damaged; restore an older one."
 
 
 def read_frames(
-    storage: Storage, key: str, frames: Sequence[FrameRange]
+    storage: Storage, key: str, frames: Sequence[FrameRange], algorithm: Algorithm
 ) -> Iterator[tuple[int, memoryview]]:
     """Yield the tar bytes of consecutive frames, in pieces, each with its offset in the tar.
 
-    A piece holds until the next one is asked for, and is at most 1 MiB.
-    Raises CorruptError for a frame that is not what the index says.
+    The algorithm is that of the frames' digests. A piece holds until the next one is asked for, and
+    is at most 1 MiB. Raises CorruptError for a frame that is not what the index says.
     """
     chunks = storage.get(key, start=frames[0].start, stop=frames[-1].stop)
     reader = ChunkReader(chunks, name=key)
     with closing(WholeFrames()) as whole:
         for frame in frames:
-            yield from _content(reader, key, frame, whole)
+            yield from _content(reader, key, frame, algorithm, whole)
 
 
 def _content(
-    reader: ChunkReader, key: str, frame: FrameRange, whole: WholeFrames
+    reader: ChunkReader, key: str, frame: FrameRange, algorithm: Algorithm, whole: WholeFrames
 ) -> Iterator[tuple[int, memoryview]]:
     size, content_size = frame.stop - frame.start, frame.tar_stop - frame.tar_start
-    if frame.sha256 and whole.can_decode(layout.extension_of(key), content_size):
-        stored_frame = _proven(reader.exactly(size), key, frame)
+    if frame.digest and whole.can_decode(layout.extension_of(key), content_size):
+        stored_frame = _proven(reader.exactly(size), key, frame, algorithm)
         content = whole.decode(stored_frame, size=content_size, name=key)
         for start in range(0, content_size, CHUNK_SIZE):
             yield frame.tar_start + start, content[start : start + CHUNK_SIZE]
         return
-    if frame.sha256:
-        stored: Iterable[bytes] = [_proven(reader.exactly(size), key, frame)]
+    if frame.digest:
+        stored: Iterable[bytes] = [_proven(reader.exactly(size), key, frame, algorithm)]
     else:
         stored = map(bytes, reader.pieces(size))
     position = frame.tar_start
@@ -62,8 +62,8 @@ def _content(
         raise _mismatch(key, frame)
 
 
-def _proven(stored: bytes, key: str, frame: FrameRange) -> bytes:
-    if hashlib.sha256(stored).digest() != frame.sha256:
+def _proven(stored: bytes, key: str, frame: FrameRange, algorithm: Algorithm) -> bytes:
+    if algorithm.new(stored).digest() != frame.digest:
         raise CorruptError(
             f"{key} does not have the content that was backed up: the digest of its bytes from "
             f"{frame.start} to {frame.stop} differs",

@@ -21,6 +21,7 @@ from backup_core.restore.spans import Span, plan_spans
 from backup_core.restore.writing import FileWriter
 from backup_core.storage.base import Sequential, Storage
 from backup_core.stream.compress import decode
+from backup_core.stream.digest import Algorithm
 from backup_core.stream.parallel import run_all
 from backup_core.stream.tar import TarMember, read_members
 
@@ -51,7 +52,7 @@ def write_files(
     writer = FileWriter(lambda file: places.locate(split_path(file.path)))
 
     def write(span: Span, advance: Advance) -> None:
-        for file, offset, data in _pieces(storage, folder, span):
+        for file, offset, data in _pieces(storage, folder, span, index.algorithm):
             with _reported(places, file):
                 writer.write(file, offset, data)
             advance(len(data))
@@ -116,12 +117,12 @@ def _check_paths(index: BackupIndex) -> None:
 
 
 def _pieces(
-    storage: Storage, folder: str, span: Span
+    storage: Storage, folder: str, span: Span, algorithm: Algorithm
 ) -> Iterator[tuple[IndexedFile, int, memoryview]]:
     """What a span has of its files: the file, the offset in it, and the bytes."""
     files = iter(span.files)
     file = next(files)
-    for position, data in read_frames(storage, folder + span.part, span.frames):
+    for position, data in read_frames(storage, folder + span.part, span.frames, algorithm):
         end = position + len(data)
         while file.offset < end:
             start = max(file.offset, position)

@@ -6,7 +6,6 @@ backup's size. A file alone is no data directory, so nothing is set up for a ser
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -76,10 +75,12 @@ class Selection:
             yield from self._content(file)
 
     def _content(self, file: IndexedFile) -> Iterator[bytes]:
-        digest = hashlib.sha256()
+        algorithm = self._index.algorithm
+        digest = algorithm.new()
         if file.size:
             frames = frames_of(self._index, file)
-            for position, data in read_frames(self._storage, self._folder + file.part, frames):
+            key = self._folder + file.part
+            for position, data in read_frames(self._storage, key, frames, algorithm):
                 start, stop = max(0, file.offset - position), file.offset + file.size - position
                 piece = bytes(data[start:stop])
                 digest.update(piece)
@@ -107,12 +108,12 @@ class Selection:
             )
             for file in self.files:
                 path = places.locate(split_path(file.path)).path
-                _check(file, file_digest(str(path), lambda _: None))
+                _check(file, file_digest(str(path), self._index.algorithm, lambda _: None))
             durable.wait()
 
 
 def _check(file: IndexedFile, digest: str) -> None:
-    if digest != file.sha256:
+    if digest != file.digest:
         raise CorruptError(
             f'"{file.path}" does not have the content that was backed up: its digest differs',
             hint="The stored backup is damaged; take the file from an older one.",

@@ -13,15 +13,15 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from backup_core.repository.index import BackupIndex, IndexedFile, IndexedPart
+from backup_core.stream.digest import SIZE
 
-_DIGEST = 32
 _SMALLEST, _LARGEST = 8 << 20, 64 << 20
 _SPANS_PER_WORKER = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameRange:
-    """A frame: where it is in the object's content and in the tar, both ends, and its SHA-256.
+    """A frame: where it is in the object's content and in the tar, both ends, and its digest.
 
     The digest is empty where the index has none.
     """
@@ -30,7 +30,7 @@ class FrameRange:
     stop: int
     tar_start: int
     tar_stop: int
-    sha256: bytes
+    digest: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def frame_ranges(part: IndexedPart) -> tuple[FrameRange, ...]:
             stop=stop,
             tar_start=tar_start,
             tar_stop=tar_stop,
-            sha256=part.frame_digests[number * _DIGEST :][:_DIGEST],
+            digest=part.frame_digests[number * SIZE :][:SIZE],
         )
         for number, ((start, tar_start), (stop, tar_stop)) in enumerate(
             zip(part.frames, ends, strict=True)

@@ -1,5 +1,7 @@
 """CRC-32C, by which both object stores check bytes on their way (RFC 3720, appendix B.4).
 
+A backup's manifest has it for each file (docs/decisions/digests.md).
+
 google-crc32c computes it at the speed of memory and lets other threads run meanwhile, where a
 SHA-256 of every object would cost about as much as compressing it.
 """

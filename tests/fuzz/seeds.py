@@ -76,8 +76,9 @@ def _increment() -> bytes:
 
 def _index() -> bytes:
     document = {
-        "version": 1,
+        "version": 2,
         "wal_segment_size": 16777216,
+        "digest_algorithm": "blake3",
         "parts": [["part_001.tar.zst", 10, 20, "00", [[0, 0]]]],
         "directories": ["base"],
         "files": [["base/1/2", "part_001.tar.zst", 0, 5, 384, 0, "00"]],

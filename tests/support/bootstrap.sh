@@ -114,7 +114,7 @@ missing_packages() {
             command -v "$program" >/dev/null || echo "$program"
         done
     fi
-    for program in age brotli lz4 lzop openssl zstd; do
+    for program in age b3sum brotli lz4 lzop openssl zstd; do
         command -v "$program" >/dev/null || echo "$program"
     done
     while read -r library package; do

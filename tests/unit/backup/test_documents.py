@@ -4,8 +4,10 @@ import json
 from dataclasses import replace
 
 from backup_core.backup.documents import corrupt_pages_document, files_metadata, manifest
-from backup_core.postgres.manifest import parse_manifest
+from backup_core.postgres.manifest import Manifest, parse_manifest
 from backup_core.repository.index import BackupIndex, IndexedFile
+from backup_core.repository.sentinel import Backup
+from backup_core.stream.digest import WRITTEN
 from tests.support.backups import BACKUP
 
 PART = "part_001.tar.zst"
@@ -16,12 +18,13 @@ WHEN = "2023-11-14T22:13:20Z"
 
 def indexed(path: str, part: str = PART, *, size: int = 10) -> IndexedFile:
     return IndexedFile(
-        path=path, part=part, offset=512, size=size, mode=0o600, mtime=MTIME, sha256="ab" * 32
+        path=path, part=part, offset=512, size=size, mode=0o600, mtime=MTIME, digest="ab" * 32
     )
 
 
 INDEX = BackupIndex(
     wal_segment_size=16 << 20,
+    algorithm=WRITTEN,
     files=(
         indexed("PG_VERSION"),
         indexed("base/1/1259"),
@@ -104,34 +107,42 @@ class TestFilesMetadata:
         assert document == {"Files": {}, "TarFileSets": {}, "DatabasesByNames": {}}
 
 
+def manifest_of(index: BackupIndex, backup: Backup = BACKUP) -> Manifest:
+    """The manifest, for checksums that count up from 1."""
+    checksums = range(1, len(index.files) + 1)
+    return parse_manifest(b"".join(manifest(index, checksums, backup)))
+
+
 class TestManifest:
     """PostgreSQL's own description of the restored directory."""
 
-    def test_it_names_every_file_with_size_and_digest(self) -> None:
+    def test_it_names_every_file_with_size_and_checksum(self) -> None:
         """pg_control and the label included, relative to the data directory."""
-        read = parse_manifest(b"".join(manifest(INDEX, BACKUP)))
-        assert [(one.path, one.size, one.sha256) for one in read.files] == [
-            (file.path, file.size, file.sha256) for file in INDEX.files
+        read = manifest_of(INDEX)
+        assert [(one.path, one.size, one.checksum) for one in read.files] == [
+            (file.path, file.size, f"0{number}000000")
+            for number, file in enumerate(INDEX.files, start=1)
         ]
+        assert {one.algorithm for one in read.files} == {"CRC32C"}
         assert {int(one.modified.timestamp()) for one in read.files} == {MTIME}
 
     def test_it_has_the_backups_own_range_of_wal(self) -> None:
         """On the backup's timeline, to its end, exclusive."""
-        [wal] = parse_manifest(b"".join(manifest(INDEX, replace(BACKUP, timeline=3)))).ranges
+        [wal] = manifest_of(INDEX, replace(BACKUP, timeline=3)).ranges
         assert (wal.timeline, wal.start, wal.end) == (3, BACKUP.start_lsn, BACKUP.finish_lsn)
 
     def test_an_empty_tablespace_map_is_left_out(self) -> None:
         """It is stored for wal-g but never restored, so pg_verifybackup would miss it."""
         index = replace(INDEX, files=(indexed("a"), indexed("tablespace_map", size=0)))
-        read = parse_manifest(b"".join(manifest(index, BACKUP)))
+        read = manifest_of(index)
         assert [one.path for one in read.files] == ["a"]
 
     def test_the_system_identifier_is_there_since_17(self) -> None:
         """Servers before do not read a manifest that has it."""
         old = replace(BACKUP, pg_version=160004)
-        new = parse_manifest(b"".join(manifest(INDEX, BACKUP)))
+        new = manifest_of(INDEX)
         assert new.system_identifier == BACKUP.system_identifier
-        assert parse_manifest(b"".join(manifest(INDEX, old))).system_identifier is None
+        assert manifest_of(INDEX, old).system_identifier is None
 
 
 def test_corrupt_pages_are_listed_by_file() -> None:

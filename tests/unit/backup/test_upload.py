@@ -5,8 +5,10 @@ import io
 import os
 import tarfile
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import google_crc32c
 import pytest
 
 from backup_core.backup.frames import FRAME_SIZE
@@ -16,6 +18,7 @@ from backup_core.errors import PitrError
 from backup_core.postgres.datadir import DataDirectory, DataFile
 from backup_core.stream.chunks import CHUNK_SIZE
 from backup_core.stream.compress import EXTENSIONS, FRAMED, compress, decode
+from backup_core.stream.digest import WRITTEN
 
 OPTIONS = UploadOptions(method="zstd", level=1, pages=None, checkpoint=lambda _: None)
 ROOT = DataDirectory(path="", mode=0o700, mtime=0, uid=0, gid=0)
@@ -60,9 +63,10 @@ def test_the_files_come_out_as_they_were(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     stored, report = packed(*(data_file(tmp_path / name) for name in contents))
     assert unpacked(stored) == {f"/base/1/{name}": data for name, data in contents.items()}
-    assert [file.sha256 for file in report.files] == [
-        hashlib.sha256(data).hexdigest() for data in contents.values()
+    assert [file.digest for file in report.files] == [
+        WRITTEN.new(data).hexdigest() for data in contents.values()
     ]
+    assert report.checksums == [google_crc32c.value(data) for data in contents.values()]
     assert report.sha256 == hashlib.sha256(stored).hexdigest()
     assert report.stored_size == len(stored)
 
@@ -77,6 +81,10 @@ def test_each_frame_stands_alone_at_the_offset_that_the_report_says(tmp_path: Pa
     for (start, offset), (stop, after) in zip(report.frames, ends, strict=True):
         frame = b"".join(decode([stored[start:stop]], extension="zst", name="frame"))
         assert frame == whole[offset:after]
+    assert report.frame_digests == [
+        WRITTEN.new(stored[start:stop]).digest()
+        for (start, _), (stop, _) in pairwise([*report.frames, ends[-1]])
+    ]
 
 
 @pytest.mark.parametrize("method", [name for name in EXTENSIONS if name not in FRAMED])
@@ -129,7 +137,8 @@ def test_a_file_keeps_the_size_it_was_opened_with(tmp_path: Path, size: int) -> 
     assert len(content) == 10 << 20
     assert kept == b"x" * len(kept)
     assert min(size, 10 << 20) <= len(kept) <= max(size, CHUNK_SIZE)
-    assert report.files[0].sha256 == hashlib.sha256(content).hexdigest()
+    assert report.files[0].digest == WRITTEN.new(content).hexdigest()
+    assert report.checksums == [google_crc32c.value(content)]
 
 
 def test_a_file_that_cannot_be_read_ends_the_partition(tmp_path: Path) -> None:

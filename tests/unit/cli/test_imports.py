@@ -19,6 +19,7 @@ sys.exit(code)
 HEAVY = {
     *("psycopg", "numpy", "rich", "asyncio", "concurrent.futures", "unittest", "http", "email"),
     *("ssl", "socket", "tomllib", "tempfile", "difflib", "subprocess", "hashlib", "random"),
+    *("blake3", "google_crc32c"),
 }
 HELP = {
     "backup_core",

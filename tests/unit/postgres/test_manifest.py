@@ -6,7 +6,8 @@ import itertools
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
@@ -21,23 +22,31 @@ from backup_core.postgres.manifest import (
     Manifest,
     ManifestFile,
     ManifestWalRange,
+    crc32c_text,
     parse_manifest,
     render_manifest,
     replace_file,
 )
+from backup_core.storage.checksum import crc32c
 from tests.support.cluster import Cluster
 from tests.support.fixtures import MakeCluster
 from tests.support.postgres import Binaries
 
-EMPTY = sha256(b"").hexdigest()
+Describe = Callable[[str, bytes], ManifestFile]
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 WAL = ManifestWalRange(timeline=1, start=Lsn.parse("0/2000028"), end=Lsn.parse("0/2000100"))
 
 
 def entry(path: str, content: bytes = b"", modified: datetime = NOON) -> ManifestFile:
     return ManifestFile(
-        path=path, size=len(content), modified=modified, sha256=sha256(content).hexdigest()
+        path=path, size=len(content), modified=modified, checksum=crc32c_text(crc32c([content]))
     )
+
+
+def early_entry(path: str, content: bytes = b"") -> ManifestFile:
+    """An entry of an early version of pitr."""
+    checksum = sha256(content).hexdigest()
+    return replace(entry(path, content), algorithm="SHA256", checksum=checksum)
 
 
 def rendered(*files: ManifestFile, system_identifier: int | None = None) -> bytes:
@@ -54,14 +63,18 @@ PATHS = st.one_of(
     st.text(min_size=1, max_size=30).filter(lambda path: path.isprintable()),
     st.binary(min_size=1, max_size=30).map(lambda raw: raw.decode("utf-8", "surrogateescape")),
 )
+CHECKSUMS = st.one_of(
+    st.tuples(st.just("CRC32C"), st.binary(min_size=4, max_size=4).map(bytes.hex)),
+    st.tuples(st.just("SHA256"), st.binary(min_size=32, max_size=32).map(bytes.hex)),
+)
 FILES = st.builds(
-    ManifestFile,
+    lambda checksum, **others: ManifestFile(algorithm=checksum[0], checksum=checksum[1], **others),
+    CHECKSUMS,
     path=PATHS,
     size=st.integers(0, 2**40),
     modified=st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)).map(  # noqa: DTZ001
         lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
     ),
-    sha256=st.binary(min_size=32, max_size=32).map(bytes.hex),
 )
 RANGES = st.builds(
     ManifestWalRange,
@@ -80,9 +93,9 @@ class TestRender:
             '{ "PostgreSQL-Backup-Manifest-Version": 1,\n'
             '"Files": [\n'
             '{ "Path": "backup_label", "Size": 0, "Last-Modified": "2026-11-22 12:00:00 GMT", '
-            f'"Checksum-Algorithm": "SHA256", "Checksum": "{EMPTY}" }},\n'
+            '"Checksum-Algorithm": "CRC32C", "Checksum": "00000000" },\n'
             '{ "Path": "base/1/1259", "Size": 3, "Last-Modified": "2026-11-22 12:00:00 GMT", '
-            f'"Checksum-Algorithm": "SHA256", "Checksum": "{sha256(b"abc").hexdigest()}" }}\n'
+            '"Checksum-Algorithm": "CRC32C", "Checksum": "b73f4b36" }\n'
             "],\n"
             '"WAL-Ranges": [\n'
             '{ "Timeline": 1, "Start-LSN": "0/2000028", "End-LSN": "0/2000100" }\n'
@@ -168,8 +181,9 @@ class TestParse:
     @pytest.mark.parametrize(
         ("change", "why"),
         [
-            ({"Checksum-Algorithm": "CRC32C"}, '"CRC32C", not SHA256'),
-            ({"Checksum": "abc"}, '"abc" is not a SHA-256'),
+            ({"Checksum-Algorithm": "SHA512"}, '"SHA512", not CRC32C or SHA256'),
+            ({"Checksum-Algorithm": "SHA256"}, '"[0-9a-f]{8}" is not a SHA256'),
+            ({"Checksum": "abc"}, '"abc" is not a CRC32C'),
             ({"Last-Modified": "yesterday"}, '"yesterday" is not a time'),
             ({"Last-Modified": "2026-11-22 12:00:00 CET"}, "is not a time"),
             ({"Size": "3"}, '"Size" is missing or of another type'),
@@ -243,6 +257,22 @@ class TestPgVerifybackup:
         )
         assert verify(backup, cluster.binaries) == ""
 
+    def test_an_early_manifest_has_two_kinds_of_checksums_then(
+        self, make_cluster: MakeCluster
+    ) -> None:
+        """Its SHA-256 are proved beside the CRC-32C of an entry that was replaced."""
+        cluster = make_cluster()
+        backup = base_backup(cluster)
+        write_manifest(backup, cluster, early_entry)
+        (backup / "backup_label").write_bytes(b"remapped")
+        manifest = backup / "backup_manifest"
+        manifest.write_bytes(
+            replace_file(manifest.read_bytes(), entry("backup_label", b"remapped"))
+        )
+        assert verify(backup, cluster.binaries) == ""
+        (backup / "PG_VERSION").write_bytes(b"x" * len((backup / "PG_VERSION").read_bytes()))
+        assert "PG_VERSION" in verify(backup, cluster.binaries)
+
 
 def base_backup(cluster: Cluster) -> Path:
     """A plain backup by the stock program, with its WAL."""
@@ -251,7 +281,7 @@ def base_backup(cluster: Cluster) -> Path:
     return backup
 
 
-def write_manifest(backup: Path, cluster: Cluster) -> None:
+def write_manifest(backup: Path, cluster: Cluster, described: Describe = entry) -> None:
     """Put a manifest of ours in place of the stock program's, with the same WAL ranges."""
     manifest = backup / "backup_manifest"
     stock = json.loads(manifest.read_bytes())
@@ -268,7 +298,7 @@ def write_manifest(backup: Path, cluster: Cluster) -> None:
     manifest.write_bytes(
         b"".join(
             render_manifest(
-                describe(backup),
+                describe(backup, described),
                 ranges,
                 system_identifier=identifier if cluster.binaries.major >= 17 else None,
             )
@@ -276,12 +306,12 @@ def write_manifest(backup: Path, cluster: Cluster) -> None:
     )
 
 
-def describe(backup: Path) -> Iterator[ManifestFile]:
+def describe(backup: Path, described: Describe) -> Iterator[ManifestFile]:
     """Entries for all files of a backup but its WAL."""
     for file in sorted(backup.rglob("*")):
         path = str(file.relative_to(backup))
         if file.is_file() and not path.startswith("pg_wal/"):
-            yield entry(path, file.read_bytes())
+            yield described(path, file.read_bytes())
 
 
 def verify(backup: Path, binaries: Binaries) -> str:

@@ -1,5 +1,8 @@
 """The index of a backup's files."""
 
+import json
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +15,7 @@ from backup_core.repository.index import (
     parse_index,
     render_index,
 )
+from backup_core.stream.digest import Algorithm
 
 COUNT = st.integers(0, 1 << 40)
 TEXT = st.text(
@@ -25,7 +29,7 @@ FILE = st.builds(
     size=COUNT,
     mode=COUNT,
     mtime=COUNT,
-    sha256=TEXT,
+    digest=TEXT,
 )
 
 
@@ -47,9 +51,15 @@ def parts(draw: st.DrawFn) -> IndexedPart:
 INDEX = st.builds(
     BackupIndex,
     wal_segment_size=COUNT,
+    algorithm=st.sampled_from(Algorithm),
     files=st.lists(FILE, max_size=3).map(tuple),
     directories=st.lists(TEXT, max_size=3).map(tuple),
     parts=st.lists(parts(), max_size=3, unique_by=lambda part: part.name).map(tuple),
+)
+
+
+EMPTY = BackupIndex(
+    wal_segment_size=1, algorithm=Algorithm.BLAKE3, files=(), directories=(), parts=()
 )
 
 
@@ -70,15 +80,30 @@ def test_anything_else_is_corrupt(data: bytes) -> None:
 
 def test_a_newer_version_is_told_apart_from_damage() -> None:
     """A newer pitr can read it."""
-    with pytest.raises(CorruptError, match="version 2") as caught:
-        parse_index(b'{"version": 2}', name="index")
+    with pytest.raises(CorruptError, match="version 3") as caught:
+        parse_index(b'{"version": 3}', name="index")
+    assert caught.value.hint
+
+
+def test_an_index_that_names_no_algorithm_has_sha256() -> None:
+    """Version 1 knew nothing else."""
+    early = b'{"version": 1, "wal_segment_size": 1, "parts": [], "directories": [], "files": []}'
+    assert parse_index(early, name="index").algorithm is Algorithm.SHA256
+
+
+@pytest.mark.parametrize("named", ["xxh3", "", 3, ["blake3"]])
+def test_an_unknown_algorithm_is_told_apart_from_damage(named: object) -> None:
+    """Nothing is proved by digests that nobody here can make."""
+    rendered = b"".join(render_index(EMPTY)).replace(b'"blake3"', json.dumps(named).encode())
+    with pytest.raises(CorruptError, match="the-index has digests by") as caught:
+        parse_index(rendered, name="the-index")
     assert caught.value.hint
 
 
 def test_an_index_of_an_early_version_is_read() -> None:
     """It has no digests of frames; and one that has too few is damaged."""
     part = IndexedPart(name="p", stored_size=9, tar_size=9, sha256="", frames=((0, 0), (4, 4)))
-    index = BackupIndex(wal_segment_size=1, files=(), directories=(), parts=(part,))
+    index = replace(EMPTY, parts=(part,))
     rendered = b"".join(render_index(index))
     early = rendered.replace(b'"frame_digests": [],\n', b"")
     assert b"digests" not in early

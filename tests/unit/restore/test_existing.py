@@ -1,6 +1,5 @@
 """What is there counts by its digest, and what goes is what the backup does not have."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from backup_core.repository.index import BackupIndex, IndexedFile
 from backup_core.restore.existing import Existing, clear, survey
 from backup_core.restore.places import Layout
+from backup_core.stream.digest import WRITTEN
 
 CONTENTS = {
     "PG_VERSION": b"17\n",
@@ -23,6 +23,7 @@ def index_of(contents: dict[str, bytes]) -> BackupIndex:
     """The index of a backup of these files."""
     return BackupIndex(
         wal_segment_size=1,
+        algorithm=WRITTEN,
         files=tuple(
             IndexedFile(
                 path=path,
@@ -31,7 +32,7 @@ def index_of(contents: dict[str, bytes]) -> BackupIndex:
                 size=len(content),
                 mode=0o600,
                 mtime=0,
-                sha256=hashlib.sha256(content).hexdigest(),
+                digest=WRITTEN.new(content).hexdigest(),
             )
             for path, content in contents.items()
         ),

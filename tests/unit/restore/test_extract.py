@@ -1,6 +1,5 @@
 """Extraction writes what was backed up, where it belongs, or ends with an error."""
 
-import hashlib
 import os
 import stat
 import tarfile
@@ -20,14 +19,15 @@ from backup_core.errors import CorruptError, PitrError
 from backup_core.repository.index import IndexedFile
 from backup_core.restore.extract import (
     ExtractOptions,
-    check_digest,
     extract_parts,
     read_held,
 )
+from backup_core.restore.known import KnownFiles
 from backup_core.restore.members import split_path
 from backup_core.restore.places import Layout
 from backup_core.storage.memory import MemoryStorage
 from backup_core.stream.compress import compress
+from backup_core.stream.digest import WRITTEN
 from backup_core.stream.tar import END_OF_ARCHIVE, TarMember, header, padding
 
 PART = "part_001.tar.zst"
@@ -53,8 +53,8 @@ def stored(**parts: bytes) -> MemoryStorage:
     return storage
 
 
-def digests(contents: Mapping[str, bytes]) -> dict[str, IndexedFile]:
-    return {
+def digests(contents: Mapping[str, bytes]) -> KnownFiles:
+    files = {
         path: IndexedFile(
             path=path,
             part=PART,
@@ -62,10 +62,11 @@ def digests(contents: Mapping[str, bytes]) -> dict[str, IndexedFile]:
             size=len(content),
             mode=0o640,
             mtime=0,
-            sha256=hashlib.sha256(content).hexdigest(),
+            digest=WRITTEN.new(content).hexdigest(),
         )
         for path, content in contents.items()
     }
+    return KnownFiles(files=files, algorithm=WRITTEN)
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def options(tmp_path: Path) -> ExtractOptions:
     places = Layout(data_dir=tmp_path / "data", tablespaces={16: tmp_path / "space"})
     places.data_dir.mkdir()
     (tmp_path / "space").mkdir()
-    return ExtractOptions(layout=places, files=None, workers=1, advance=lambda _: None)
+    return ExtractOptions(layout=places, known=None, workers=1, advance=lambda _: None)
 
 
 class TestWriting:
@@ -226,7 +227,9 @@ class TestForeign:
         """The index names files only."""
         with pytest.raises(CorruptError, match="which its index does not name"):
             extract_parts(
-                stored(part_001=tar({}, link("extra", "/x"))), [PART], replace(options, files={})
+                stored(part_001=tar({}, link("extra", "/x"))),
+                [PART],
+                replace(options, known=digests({})),
             )
 
     def test_the_old_servers_recovery_is_left_out(self, options: ExtractOptions) -> None:
@@ -286,7 +289,7 @@ def test_no_archive_writes_outside(parts: list[bytes], planted: bool) -> None:
         if planted:
             (top / "data/base").symlink_to(top / "out")
         places = Layout(data_dir=top / "data", tablespaces={16: top / "space"})
-        options = ExtractOptions(layout=places, files=None, workers=1, advance=lambda _: None)
+        options = ExtractOptions(layout=places, known=None, workers=1, advance=lambda _: None)
         storage = stored(**{f"part_{number:03d}": data for number, data in enumerate(parts)})
         keys = [f"part_{number:03d}.tar.zst" for number in range(len(parts))]
         before = (top / "out").stat().st_mtime_ns
@@ -360,26 +363,27 @@ class TestDigests:
 
     def test_content_that_was_backed_up_passes(self, options: ExtractOptions) -> None:
         """All files of the index."""
-        checked = replace(options, files=digests(self.CONTENTS))
+        checked = replace(options, known=digests(self.CONTENTS))
         written = extract_parts(stored(part_001=tar(self.CONTENTS)), [PART], checked)
         assert written.files == set(self.CONTENTS)
 
     def test_other_content_is_corrupt(self, options: ExtractOptions) -> None:
         """Although the archive around it is whole."""
-        checked = replace(options, files=digests(self.CONTENTS))
+        checked = replace(options, known=digests(self.CONTENTS))
         data = tar({**self.CONTENTS, "base/2": b"twp"})
         with pytest.raises(CorruptError, match='"base/2" does not have the content'):
             extract_parts(stored(part_001=data), [PART], checked)
 
     def test_a_file_that_the_index_does_not_name_is_corrupt(self, options: ExtractOptions) -> None:
         """Nobody knows what it should be."""
-        checked = replace(options, files=digests({}))
+        checked = replace(options, known=digests({}))
         with pytest.raises(CorruptError, match='"base/1", which its index does not name'):
             extract_parts(stored(part_001=tar(self.CONTENTS)), [PART], checked)
 
-    def test_a_backup_without_digests_is_taken_as_it_is(self) -> None:
+    def test_a_backup_without_digests_is_taken_as_it_is(self, options: ExtractOptions) -> None:
         """Other tools keep none."""
-        check_digest("base/1", "anything", None)
+        written = extract_parts(stored(part_001=tar(self.CONTENTS)), [PART], options)
+        assert written.files == set(self.CONTENTS)
 
 
 def test_the_first_error_ends_the_extraction(options: ExtractOptions) -> None:

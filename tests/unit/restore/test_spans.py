@@ -1,10 +1,13 @@
 """Spans cover the files that are wanted, and nothing that is not, whatever the sizes are."""
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backup_core.repository.index import BackupIndex, IndexedFile, IndexedPart
 from backup_core.restore.spans import Span, frame_ranges, plan_spans
+from backup_core.stream.digest import WRITTEN
 
 UNIT = 1 << 20
 
@@ -30,13 +33,24 @@ def indexes(draw: st.DrawFn) -> BackupIndex:
                 frames=tuple((edge, edge * UNIT) for edge in sorted({0} | edges)),
             )
         )
-    return BackupIndex(wal_segment_size=1, files=tuple(files), directories=(), parts=tuple(parts))
+    return index_of(files, parts)
+
+
+def index_of(files: Sequence[IndexedFile], parts: Sequence[IndexedPart]) -> BackupIndex:
+    """An index of these; nothing here is digested."""
+    return BackupIndex(
+        wal_segment_size=1,
+        algorithm=WRITTEN,
+        files=tuple(files),
+        directories=(),
+        parts=tuple(parts),
+    )
 
 
 def indexed(path: str, part: str, offset: int, size: int) -> IndexedFile:
     """A row of the index, of which only the place matters here."""
     return IndexedFile(
-        path=path, part=part, offset=offset, size=size, mode=0o600, mtime=0, sha256=""
+        path=path, part=part, offset=offset, size=size, mode=0o600, mtime=0, digest=""
     )
 
 
@@ -82,7 +96,7 @@ def test_one_large_file_is_cut_for_all_workers() -> None:
     part = IndexedPart(
         name=file.part, stored_size=257, tar_size=1028 * UNIT, sha256="", frames=frames
     )
-    index = BackupIndex(wal_segment_size=1, files=(file,), directories=(), parts=(part,))
+    index = index_of([file], [part])
     assert len(plan_spans(index, {file.path}, workers=4)) >= 16
 
 
@@ -98,5 +112,5 @@ def test_the_digests_of_frames_are_in_their_order() -> None:
         frame_digests=digests,
     )
     first, second = frame_ranges(part)
-    assert (first.stop, first.tar_stop, first.sha256) == (12, 30, digests[:32])
-    assert (second.stop, second.tar_stop, second.sha256) == (20, 50, digests[32:])
+    assert (first.stop, first.tar_stop, first.digest) == (12, 30, digests[:32])
+    assert (second.stop, second.tar_stop, second.digest) == (20, 50, digests[32:])

@@ -102,7 +102,7 @@ def test_modes_are_those_of_the_index_without_a_foreign_owners_rights(
     writer: FileWriter, tmp_path: Path
 ) -> None:
     """A data directory holds no program that runs as its owner."""
-    file = IndexedFile(path="a/b", part="p", offset=0, size=1, mode=0o4640, mtime=0, sha256="")
+    file = IndexedFile(path="a/b", part="p", offset=0, size=1, mode=0o4640, mtime=0, digest="")
     writer.write(file, 0, memoryview(b"x"))
     writer.close()
     assert stat.S_IMODE((tmp_path / "a/b").stat().st_mode) == 0o640
