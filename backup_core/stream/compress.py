@@ -117,6 +117,16 @@ def encode(chunks: Iterable[bytes | memoryview], *, method: str, level: int) -> 
         yield last
 
 
+def encode_pieces(
+    pieces: Iterable[bytes | memoryview], *, method: str, level: int
+) -> Iterator[bytes]:
+    """Compress a stream, each piece into a frame of its own where the codec has several."""
+    if method in FRAMED:
+        codec = encoder(method, level=level)
+        return map(codec.frame, pieces)
+    return encode(pieces, method=method, level=level)
+
+
 def compress(data: bytes | bytearray | memoryview, *, method: str, level: int) -> bytes:
     """Compress data that is at hand into a frame of its own."""
     return encoder(method, level=level).frame(data)

@@ -18,6 +18,7 @@ from backup_core.stream.compress import (
     compress,
     decode,
     encode,
+    encode_pieces,
     encoder,
     head_size,
 )
@@ -264,3 +265,14 @@ def test_memory_stays_small_whatever_the_ratio(extension: str) -> None:
     assert total == 200 * MEBIBYTE
     assert largest <= CHUNK_SIZE == MEBIBYTE
     assert growth < 32 * MEBIBYTE
+
+
+@each_method
+def test_pieces_are_frames_where_a_codec_has_several(method: str) -> None:
+    """A piece that lies there whole is compressed faster; together they are the stream."""
+    pieces = [TEXT, b"x" * 5000, TEXT]
+    stored = list(encode_pieces(pieces, method=method, level=3))
+    extension = EXTENSIONS[method]
+    assert decoded(b"".join(stored), extension=extension) == b"".join(pieces)
+    if method in FRAMED:
+        assert [decoded(frame, extension=extension) for frame in stored] == pieces
