@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,15 +91,30 @@ def test_a_store_that_is_read_from_the_beginning_has_one_span_a_part(index: Back
         assert sum(covered(span, file) for span in spans if file in span.files) == file.size
 
 
-def test_one_large_file_is_cut_for_all_workers() -> None:
-    """No worker has to wait for another to end with a file of its own."""
+def one_large_file() -> tuple[IndexedFile, BackupIndex]:
+    """A file of 1 GiB in a part of its own."""
     file = indexed("base/1/1", "part_001.tar.zst", 512, 1 << 30)
     frames = tuple((number, number * 4 * UNIT) for number in range(257))
     part = IndexedPart(
         name=file.part, stored_size=257, tar_size=1028 * UNIT, sha256="", frames=frames
     )
     index = index_of([file], [part])
+    return file, index
+
+
+def test_one_large_file_is_cut_for_all_workers() -> None:
+    """No worker has to wait for another to end with a file of its own."""
+    file, index = one_large_file()
     assert len(plan_spans(index, {file.path}, workers=4)) >= 16
+
+
+def test_workers_begin_far_from_each_other() -> None:
+    """Only one at a time can write into a file, so each goes through a stretch of its own."""
+    file, index = one_large_file()
+    spans = plan_spans(index, {file.path}, workers=4)
+    begins = [span.frames[0].tar_start for span in spans[:4]]
+    assert begins == sorted(begins)
+    assert min(b - a for a, b in pairwise(begins)) > file.size // 5
 
 
 def test_the_digests_of_frames_are_in_their_order() -> None:
