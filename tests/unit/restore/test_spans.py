@@ -1,7 +1,6 @@
 """Spans cover the files that are wanted, and nothing that is not, whatever the sizes are."""
 
 from collections.abc import Sequence
-
 from itertools import pairwise
 
 from hypothesis import given
