@@ -8,7 +8,7 @@ BOOTSTRAP := tests/support/bootstrap.sh
 STORES := --fetch tests.support.programs
 IN_PLACE := $(BOOTSTRAP) --keep-user
 MAJORS := default 14 15 16 17 18 12 13
-WORKERS ?= 2
+WORKERS ?= 3
 ARGS ?=
 STORE ?= file
 

@@ -73,7 +73,7 @@ def test_a_server_that_is_down_is_told_and_the_rest_is_looked_at(
     found = check(site, None, code=FAILED, **env)
     assert found["server"].startswith("critical: cannot connect to the server")
     assert found["ready"].startswith("ok: 0 WAL files wait")
-    assert found["backup"].startswith("ok: 1 backups")
+    assert found["backup"].startswith("ok: 1 backup,")
     assert found["windows"].startswith("ok: any moment since")
 
 
