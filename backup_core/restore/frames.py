@@ -40,20 +40,29 @@ def read_frames(
 def _content(
     reader: ChunkReader, key: str, frame: FrameRange, algorithm: Algorithm, whole: WholeFrames
 ) -> Iterator[tuple[int, memoryview]]:
-    size, content_size = frame.stop - frame.start, frame.tar_stop - frame.tar_start
-    if frame.digest and whole.can_decode(layout.extension_of(key), content_size):
-        stored_frame = _proven(reader.exactly(size), key, frame, algorithm)
-        content = whole.decode(stored_frame, size=content_size, name=key)
-        for start in range(0, content_size, CHUNK_SIZE):
-            yield frame.tar_start + start, content[start : start + CHUNK_SIZE]
-        return
-    if frame.digest:
-        stored: Iterable[bytes] = [_proven(reader.exactly(size), key, frame, algorithm)]
-    else:
-        stored = map(bytes, reader.pieces(size))
+    size = frame.stop - frame.start
+    if not frame.digest:
+        return _streamed(map(bytes, reader.pieces(size)), key, frame)
+    stored = _proven(reader.exactly(size), key, frame, algorithm)
+    if whole.can_decode(layout.extension_of(key), frame.tar_stop - frame.tar_start):
+        return _at_once(stored, key, frame, whole)
+    return _streamed([stored], key, frame)
+
+
+def _at_once(
+    stored: bytes, key: str, frame: FrameRange, whole: WholeFrames
+) -> Iterator[tuple[int, memoryview]]:
+    size = frame.tar_stop - frame.tar_start
+    content = whole.decode(stored, size=size, name=key)
+    for start in range(0, size, CHUNK_SIZE):
+        yield frame.tar_start + start, content[start : start + CHUNK_SIZE]
+
+
+def _streamed(
+    stored: Iterable[bytes], key: str, frame: FrameRange
+) -> Iterator[tuple[int, memoryview]]:
     position = frame.tar_start
-    decoded = decode(stored, extension=layout.extension_of(key), name=key)
-    for piece in decoded:
+    for piece in decode(stored, extension=layout.extension_of(key), name=key):
         if position + len(piece) > frame.tar_stop:
             raise _mismatch(key, frame)
         yield position, memoryview(piece)
