@@ -16,6 +16,7 @@ from bench.comparison import Comparison, Conditions, Found
 from bench.fleet import ROUND_TRIP
 from bench.fleet_runs import FleetRuns, tool_names
 from bench.fleet_tools import PARALLEL
+from bench.listings import listings
 from bench.machine import describe
 from bench.places import Bucket, Directory
 from bench.programs import (
@@ -62,7 +63,8 @@ EXPLANATIONS = {
     "push-ahead to each.",
     ARCHIVE_S3: "As above, on a SeaweedFS of this machine that is reached by TLS.",
     REPLAY: "The server's own time of replay, from the first record to the last. The bucket is "
-    "behind a proxy that\nholds each answer back for 20 ms. The ratio is `cp` to each.",
+    "behind a proxy that\nholds each answer back for 20 ms. The ratio is `cp` to each;\n"
+    "*worker* is the peak resident size of what `pitr wal-fetch` leaves behind.",
     GROWTH: "pitr alone, two workers, in a directory of this machine. A unit is a GiB of data, or "
     "a call;\nflat figures down a column are what is wanted.",
     START: "Whole processes, but for the imports: those are as the interpreter counts them. S3 is "
@@ -232,7 +234,7 @@ class Bench:
             relations=arguments.relations,
             say=say,
         )
-        found = [growth.listings(conditions), *growth.growth(conditions)]
+        found = [listings(conditions), *growth.growth(conditions)]
         return self._section("Growth", GROWTH, [], [report.growth(found)])
 
     def _section(

@@ -7,9 +7,10 @@ from pathlib import Path
 from shlex import join, quote
 
 from backup_core.postgres.archiving import archive_command
+from bench.measure import memory_of
 from bench.places import Place
 from bench.tools import PgBackRest, Site
-from tests.support.spooled import end_workers
+from tests.support.spooled import end_workers, workers
 
 PUSH_AHEAD, SYNCHRONOUS = "pitr, push-ahead", "pitr, synchronous"
 PEER_ASYNC, PEER_SYNC, WALG = "pgBackRest, asynchronous", "pgBackRest, synchronous", "wal-g"
@@ -17,12 +18,16 @@ PEER_ASYNC, PEER_SYNC, WALG = "pgBackRest, asynchronous", "pgBackRest, synchrono
 
 @dataclass(frozen=True, kw_only=True)
 class Archiver:
-    """One way to archive: `prepare` begins with an empty repository, `end` ends what works on."""
+    """One way to archive: `prepare` begins with an empty repository, `end` ends what works on.
+
+    `worker` is the peak resident size of what works on, in bytes; 0 where that is not known.
+    """
 
     name: str
     command: str
     prepare: Callable[[], None]
     end: Callable[[], None] = lambda: None
+    worker: Callable[[], int] = lambda: 0
 
 
 def pitr_archiver(site: Site, program: Path, place: Place, *, ahead: bool) -> Archiver:
@@ -47,7 +52,13 @@ def pitr_archiver(site: Site, program: Path, place: Place, *, ahead: bool) -> Ar
         ),
         prepare=prepare,
         end=lambda: end_workers(spool),
+        worker=lambda: peak_of_workers(spool),
     )
+
+
+def peak_of_workers(spool: Path, command: str = "push-ahead") -> int:
+    """The peak resident size of a spool's worker, in bytes; 0 if there is none."""
+    return max((memory_of(pid)[1] for pid in workers(spool, command)), default=0)
 
 
 _SETTINGS = {

@@ -39,7 +39,8 @@ def drains(
             let_archive(cluster, archiver.command)
             while _names(cluster, ".ready"):
                 time.sleep(0.005)
-            found.add(archiver.name, _sample(time.perf_counter() - began), say)
+            wall = time.perf_counter() - began
+            found.add(archiver.name, _sample(wall, archiver.worker()), say)
             let_archive(cluster, HELD)
             archiver.end()
     return found
@@ -117,5 +118,5 @@ def _wait_again(cluster: Cluster, names: Sequence[str]) -> None:
             done.rename(folder / f"{name}.ready")
 
 
-def _sample(seconds: float) -> Sample:
-    return Sample(wall=seconds, cpu=0, largest=0, tree=0)
+def _sample(seconds: float, worker: int = 0) -> Sample:
+    return Sample(wall=seconds, cpu=0, largest=worker, tree=worker)

@@ -1,4 +1,4 @@
-"""Whether time and memory stay flat while clusters grow: in bytes, in relations, in archived WAL.
+"""Whether time and memory stay flat while clusters grow, in bytes and in relations.
 
 pitr alone is measured, in a directory. A cluster of relations has a table for each, of one page, as
 applications with a schema for each customer make them.
@@ -15,15 +15,10 @@ from bench.places import Directory
 from bench.tools import Pitr, Site
 from bench.works import Say
 from tests.support.cluster import Cluster
-from tests.support.environment import clean_environ
 from tests.support.postgres import Binaries
-from tests.support.segments import segment
 
 SCALE_A_GIB = 68
 TABLES_A_STATEMENT = 500
-WAL_OBJECTS = 100_000
-NAMES_A_FILE = 50_000  # by hard links, of which a file system allows only so many
-LISTERS = (("backup-list",), ("wal-show",))
 
 
 @dataclass(kw_only=True)
@@ -105,43 +100,16 @@ def _measured(conditions: Conditions, name: str, make: Callable[[], Dataset]) ->
         for _ in range(conditions.runs):
             tool.reset()
             with archiving(data.cluster, tool.archive_command):
-                _add(found, "backup", measure(tool.backup(), env=tool.environ), conditions)
+                add(found, "backup", measure(tool.backup(), env=tool.environ), conditions)
             target.mkdir(mode=0o700)
-            _add(found, "restore", measure(tool.restore(target), env=tool.environ), conditions)
+            add(found, "restore", measure(tool.restore(target), env=tool.environ), conditions)
             shutil.rmtree(target)
     shutil.rmtree(data.cluster.data_dir)
     shutil.rmtree(site.base)
     return found
 
 
-def _add(found: Growth, work: str, sample: Sample, conditions: Conditions) -> None:
+def add(found: Growth, work: str, sample: Sample, conditions: Conditions) -> None:
+    """Keep a sample, and say it."""
     found.samples.setdefault(work, []).append(sample)
     conditions.say(f"{found.name}: {work}: {sample.wall:.2f} s")
-
-
-def listings(conditions: Conditions, objects: int = WAL_OBJECTS) -> Growth:
-    """What it takes to look at a repository of so many archived segments."""
-    repository = conditions.base / "listed"
-    archive = repository / "wal_005"
-    archive.mkdir(parents=True)
-    conditions.say(f"a repository of {objects:,} segments is made")
-    environ = clean_environ() | {"WALG_FILE_PREFIX": str(repository)}
-    pushed = conditions.base / f"{1:08X}{0:08X}{1:08X}"
-    pushed.write_bytes(segment(pushed.name))
-    measure([conditions.pitr, "wal-push", pushed], env=environ)
-    first = archive / f"{pushed.name}.zst"
-    for number in range(2, objects + 1):
-        name = f"{1:08X}{number // 256:08X}{number % 256:08X}.zst"
-        if number % NAMES_A_FILE:
-            (archive / name).hardlink_to(first)
-        else:
-            shutil.copy(first, archive / name)
-            first = archive / name
-    found = Growth(name=f"{objects:,} archived segments", amount=1, unit="call")
-    for _ in range(conditions.runs):
-        for words in LISTERS:
-            sample = measure([conditions.pitr, *words], env=environ)
-            _add(found, " ".join(words), sample, conditions)
-    shutil.rmtree(repository)
-    pushed.unlink()
-    return found

@@ -12,6 +12,7 @@ from shlex import quote
 
 from backup_core.postgres.archiving import archive_command
 from backup_core.postgres.recovery import restore_command
+from bench.archivers import peak_of_workers
 from bench.archiving import HELD, let_archive
 from bench.clusters import GENERATOR, ROWS_A_SCALE, WORDS
 from bench.measure import Sample
@@ -72,7 +73,8 @@ def replays(
         for _ in range(runs):
             for name, command in commands.items():
                 seconds = _replay(base / "replayed", story, binaries, command)
-                found.add(name, Sample(wall=seconds, cpu=0, largest=0, tree=0), say)
+                peak = peak_of_workers(spool, "prefetch")
+                found.add(name, Sample(wall=seconds, cpu=0, largest=peak, tree=peak), say)
                 end_workers(spool)
                 shutil.rmtree(spool, ignore_errors=True)
     return found

@@ -99,7 +99,8 @@ def alone(found: Sequence[Series]) -> Figures:
 def beside_all(found: Sequence[Series]) -> Figures:
     """One side beside all others; the ratio is that of the first to each."""
     rows = [row for series in found for row in _beside_all(series)]
-    return Figures(heads=("data", "work", "by", "seconds", "ratio", "spread"), rows=rows)
+    heads = ("data", "work", "by", "seconds", "ratio", "spread", "worker")
+    return Figures(heads=heads, rows=rows)
 
 
 def calls(found: Mapping[str, float]) -> Figures:
@@ -181,10 +182,11 @@ def _alone(series: Series) -> list[str]:
 def _beside_all(series: Series) -> Iterator[list[str]]:
     first = middle(next(iter(series.samples.values()))).wall
     for name, samples in series.samples.items():
-        wall = middle(samples).wall
+        found = middle(samples)
         yield [
             *(series.data, series.work, name),
-            *(f"{wall:.3f}", f"{first / wall:.2f}", _spread(samples)),
+            *(f"{found.wall:.3f}", f"{first / found.wall:.2f}", _spread(samples)),
+            _memory(found.largest),
         ]
 
 
@@ -230,5 +232,8 @@ def _limit(series: Series) -> list[str]:
 def _start(series: Series) -> list[str]:
     (samples,) = series.samples.values()
     found = middle(samples)
-    memory = f"{_megabytes(found.largest)} MB" if found.largest else "-"
-    return [series.work, f"{found.wall * 1000:.1f}", memory]
+    return [series.work, f"{found.wall * 1000:.1f}", _memory(found.largest)]
+
+
+def _memory(size: int) -> str:
+    return f"{_megabytes(size)} MB" if size else "-"
