@@ -107,7 +107,7 @@ def _run(name: str, command: Command, arguments: list[str], *, who: str) -> int:
         module = import_module(f"backup_core.cli.{command.module}")
         parser = Parser(prog=who, description=module.__doc__)
         module.configure(parser)
-        args = parser.parse_args(arguments)
+        args = parser.parse(arguments)
         args.command = name
         code = int(module.run(args))
         _flush_output()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -22,6 +23,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"{self.prog} --help lists the arguments.")
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parse; raise UsageError. An argument that may be left out may also follow an option."""
+        try:
+            return self.parse_args(arguments)
+        except UsageError:
+            with suppress(UsageError, TypeError):  # TypeError: not where there are subcommands
+                return self.parse_intermixed_args(arguments)
+            raise
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
