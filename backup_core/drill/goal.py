@@ -91,17 +91,19 @@ def wait_for_wal(
 
     Tells if that is not yet so. Raises PitrError after `wait` seconds.
     """
+    if _has_more(storage, planned):
+        return
+    tell(f"wait up to {wait:g} s for the cluster to archive the next WAL")
     deadline = time.monotonic() + wait
-    if not _has_more(storage, planned):
-        tell(f"wait up to {wait:g} s for the cluster to archive the next WAL")
-    while not _has_more(storage, planned):
-        if time.monotonic() > deadline:
-            raise PitrError(
-                f"no WAL was archived in the {wait:g} s since the drill began",
-                hint="Archiving is broken, or the cluster is idle: let archive_timeout end its "
-                "segments, or drill with --until end.",
-            )
+    while time.monotonic() <= deadline:
         time.sleep(_POLL)
+        if _has_more(storage, planned):
+            return
+    raise PitrError(
+        f"no WAL was archived in the {wait:g} s since the drill began",
+        hint="Archiving is broken, or the cluster is idle: let archive_timeout end its "
+        "segments, or drill with --until end.",
+    )
 
 
 def _has_more(storage: Storage, planned: Planned) -> bool:
