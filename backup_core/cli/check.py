@@ -13,16 +13,19 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
+from backup_core.archive.spool import Spool
+from backup_core.archive.status import read_status
 from backup_core.cli.main import exit_code, report_error
 from backup_core.cli.options import add_common, load_settings, open_bare, open_repository
 from backup_core.cli.windows import promise_of
 from backup_core.config import Settings
 from backup_core.config.keyring import seal_storage
-from backup_core.monitor.facts import Facts
+from backup_core.monitor.facts import Facts, Pushing
 from backup_core.monitor.gather import Subject, gather
 from backup_core.monitor.judge import LEVELS, Finding, Limits, judge, worst
 from backup_core.storage.base import Storage
@@ -91,6 +94,7 @@ def subject_of(settings: Settings) -> Subject:
         sealed=lambda: open_repository(hasty),
         scheme=settings.encryption,
         scratch=lambda: _scratch(hasty),
+        pushing=lambda: _pushing(settings.spool_dir),
         pgdata=settings.pgdata,
         repository_directory=Path(url.removeprefix("file://")) if url.startswith("file:") else None,
         may_delete=settings.may_delete,
@@ -101,6 +105,24 @@ def subject_of(settings: Settings) -> Subject:
 def _scratch(settings: Settings) -> tuple[Storage, Storage]:
     stored = MemoryStorage()
     return seal_storage(stored, settings), stored
+
+
+def _pushing(spool_dir: Path | None) -> Pushing | None:
+    if spool_dir is None:
+        return None
+    status = read_status(Spool(str(spool_dir)))
+    with suppress(ValueError, TypeError):
+        return Pushing(
+            failing_since=_moment(status.failing_since),
+            last_failed=_moment(status.last_failure),
+            file=status.last_failure_name,
+            message=status.last_failure_message,
+        )
+    return None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def limits_of(settings: Settings) -> Limits:

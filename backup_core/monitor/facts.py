@@ -45,6 +45,19 @@ class ReadyFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pushing:
+    """What wal-push left word of in the spool: since when it fails, of which file, and why.
+
+    `failing_since` is None while it does not fail.
+    """
+
+    failing_since: datetime | None = None
+    last_failed: datetime | None = None
+    file: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServerFacts:
     """What a running server says of itself; `clock` is its time when it was asked.
 
@@ -118,11 +131,15 @@ class Space:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """Everything, as far as it could be looked at; `now` is this host's time."""
+    """Everything, as far as it could be looked at; `now` is this host's time.
+
+    `pushing` is None where there is no spool.
+    """
 
     now: datetime
     server: ServerFacts | None = None
     ready: ReadyFiles | None = None
+    pushing: Pushing | None = None
     repository: RepositoryFacts | None = None
     trial: StoreTrial | None = None
     switched: Switched | None = None

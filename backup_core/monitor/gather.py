@@ -14,6 +14,7 @@ from typing import TypeVar
 from backup_core.errors import MissingKeyError, PitrError, StorageError
 from backup_core.monitor.facts import (
     Facts,
+    Pushing,
     ReadyFiles,
     RepositoryFacts,
     ServerFacts,
@@ -46,14 +47,15 @@ class Subject:
     """What is to be looked at, and how deeply; times in seconds.
 
     `bare` opens the store as it is, `sealed` as the commands see it, `scheme` is what encrypts and
-    `scratch` a storage in memory that encrypts likewise. `server`, `trials`, `switch` and `windows`
-    can be left out.
+    `scratch` a storage in memory that encrypts likewise. `pushing` reads what the spool tells.
+    `server`, `trials`, `switch` and `windows` can be left out.
     """
 
     bare: Callable[[], Storage]
     sealed: Callable[[], Storage]
     scheme: str = "none"
     scratch: Callable[[], tuple[Storage, Storage]] | None = field(default=None, repr=False)
+    pushing: Callable[[], Pushing | None] = lambda: None
     pgdata: Path | None = None
     repository_directory: Path | None = None
     may_delete: bool = True
@@ -91,6 +93,7 @@ class _Look:
             now=datetime.now(UTC),
             server=server,
             ready=ready,
+            pushing=subject.pushing() if subject.server else None,
             repository=repository,
             trial=self._part("store", self._trial) if tries else None,
             switched=switched,

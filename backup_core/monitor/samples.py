@@ -77,6 +77,11 @@ METRICS: tuple[Metric, ...] = (
         about="Since when the oldest of them waits; absent if none does.",
     ),
     Metric(
+        name="pitr_wal_push_failing_timestamp_seconds",
+        part="server",
+        about="Since when pushing ahead fails; 0 while it does not, absent without a spool.",
+    ),
+    Metric(
         name="pitr_replay_lag_seconds",
         part="server",
         about="How old the last replayed transaction is; 0 on a primary and once caught up.",
@@ -211,6 +216,9 @@ def _of_host(facts: Facts) -> Iterator[Sample]:
         if facts.ready.oldest is not None:
             oldest = facts.ready.oldest.timestamp()
             yield Sample(name="pitr_wal_ready_oldest_timestamp_seconds", value=oldest)
+    if facts.pushing is not None:
+        since = _seconds(facts.pushing.failing_since)
+        yield Sample(name="pitr_wal_push_failing_timestamp_seconds", value=since)
     for space in facts.spaces:
         yield Sample(name="pitr_free_bytes", value=space.free, labels={"place": space.place})
 

@@ -9,6 +9,7 @@ import pytest
 from backup_core.monitor.facts import (
     Archiver,
     Facts,
+    Pushing,
     ReadyFiles,
     RepositoryFacts,
     ServerFacts,
@@ -69,6 +70,7 @@ WELL = Facts(
     now=NOW,
     server=SERVER,
     ready=ReadyFiles(count=0, oldest=None),
+    pushing=Pushing(),
     repository=REPOSITORY,
     trial=StoreTrial(tried=("put",), failed={}, clock=0.0),
     switched=Switched(segment="000000010000000000000003", seconds=0.5),
@@ -160,6 +162,22 @@ def test_failures_that_are_not_counted_are_told() -> None:
     assert "no failure is counted" in bad(facts)["archiver"]
     busy = with_archiver(waiting, last_archived=NOW)
     assert bad(busy) == {}
+
+
+def test_why_pushing_fails_is_told_from_the_spool() -> None:
+    """Before the server has counted a failure, and beside it; not once files are archived again."""
+    pushing = Pushing(
+        failing_since=NOW - HOUR, last_failed=NOW, file="0002", message="the disk is full"
+    )
+    waiting = ReadyFiles(count=3, oldest=NOW - MINUTE)
+    early = replace(with_archiver(waiting), pushing=pushing)
+    told = "warning: pushing 0002 fails, first 1.0 h ago: the disk is full"
+    assert bad(early) == {"archiver": told}
+    counted = replace(
+        with_archiver(waiting, last_failed=NOW, last_failed_file="0001", failed=7), pushing=pushing
+    )
+    assert bad(counted) == {"archiver": "critical: fails: 0001 0 s ago, 7 times: the disk is full"}
+    assert bad(replace(with_archiver(waiting, last_archived=NOW + MINUTE), pushing=pushing)) == {}
 
 
 def test_an_idle_archiver_is_not_late() -> None:
