@@ -49,10 +49,16 @@ def growth(conditions: Conditions) -> Iterator[Growth]:
     """Back up and restore clusters of each size; they are gone when the next is made."""
     for gibibytes in conditions.sizes:
         scale = max(1, round(gibibytes * SCALE_A_GIB))
-        yield _measured(conditions, f"{gibibytes:g} GiB", scale_of(scale, conditions))
+        data = _made(conditions, f"{gibibytes:g} GiB", scale_of(scale, conditions))
+        size = data.size / (1 << 30)
+        found = Growth(name=f"{size:.2f} GiB", amount=size, unit="GiB")
+        yield _measured(conditions, found, data)
     for thousands in conditions.relations:
         count = round(thousands * 1000)
-        yield _measured(conditions, f"{count:,} relations", tables(count, conditions))
+        data = _made(conditions, f"{count:,} relations", tables(count, conditions))
+        name = f"{count:,} relations, {data.size / (1 << 30):.2f} GiB"
+        found = Growth(name=name, amount=thousands, unit="1,000")
+        yield _measured(conditions, found, data)
 
 
 def scale_of(scale: int, conditions: Conditions) -> Callable[[], Dataset]:
@@ -87,11 +93,12 @@ def tables(count: int, conditions: Conditions) -> Callable[[], Dataset]:
     return make
 
 
-def _measured(conditions: Conditions, name: str, make: Callable[[], Dataset]) -> Growth:
-    conditions.say(f"a cluster of {name} is made")
-    data = make()
-    size = data.size / (1 << 30)
-    found = Growth(name=f"{name}, {size:.2f} GiB", amount=size, unit="GiB")
+def _made(conditions: Conditions, what: str, make: Callable[[], Dataset]) -> Dataset:
+    conditions.say(f"a cluster of {what} is made")
+    return make()
+
+
+def _measured(conditions: Conditions, found: Growth, data: Dataset) -> Growth:
     site = Site(cluster=data.cluster, base=conditions.base / "growth", level=conditions.level)
     site.base.mkdir()
     tool = Pitr(site, conditions.pitr, Directory(site.base / "repository"))

@@ -191,12 +191,7 @@ class Copy:
 
     def _names_are_utf8(self) -> bool:
         """WAL-G's list of files cannot hold other names and would lose those files."""
-        return not any(
-            "\udc80" <= letter <= "\udcff"
-            for report in self._reports
-            for file in report.files
-            for letter in file.path
-        )
+        return all(_is_utf8(file.path) for report in self._reports for file in report.files)
 
     def _put_small(self, part: str, members: dict[str, bytes]) -> None:
         extension = EXTENSIONS[self._options.method]
@@ -225,3 +220,11 @@ class Copy:
         """Raise as soon as the backup cannot succeed any more."""
         self._server.ping()
         self._check_lock()
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

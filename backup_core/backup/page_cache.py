@@ -7,6 +7,9 @@ the file is opened, for reading ahead soon makes every page look so (mincore(2))
 
 The kernel tells only the owner of a file, and whoever may write to it. For others everything looks
 cached, and nothing is given up.
+
+A file of one piece is first read as far as it is cached (RWF_NOWAIT, preadv2(2)). If that is all of
+it, which takes one call, there is nothing to ask and nothing to give up.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import ctypes
 import mmap
 import os
 from collections.abc import Iterator
+
+from backup_core.backup.pages import fill
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
@@ -27,17 +32,28 @@ _FAILED = ctypes.c_void_p(-1).value
 _CACHED, _NOT = b"\1", b"\0"
 
 
-class ColdPages:
-    """The pages of an open file that were not cached when it was opened."""
+class ServerFile:
+    """An open file of `size` bytes, to be read once, and the pages of it that were not cached."""
 
     def __init__(self, descriptor: int, size: int) -> None:
         self._descriptor = descriptor
-        self._cached = cached_pages(descriptor, size)
-        self._any_cold = _NOT in self._cached
+        self._size = size
+        self._cached: bytes | None = None
+
+    def fill(self, piece: memoryview, offset: int) -> int:
+        """Read into `piece` from `offset`; return how many bytes there were."""
+        if self._cached is None:
+            if len(piece) == self._size and _is_read_from_cache(self._descriptor, piece):
+                return len(piece)
+            self._cached = cached_pages(self._descriptor, self._size)
+        return fill(self._descriptor, piece, offset)
 
     def give_up(self, start: int, stop: int) -> None:
-        """Drop those between two offsets from the cache, as far as nobody is writing them."""
-        if not self._any_cold:
+        """Drop what was read between two offsets from the cache, where it was not cached before.
+
+        As far as nobody is writing it.
+        """
+        if self._cached is None or _NOT not in self._cached:
             return
         for begin, end in cold_ranges(self._cached, start, stop):
             os.posix_fadvise(self._descriptor, begin, end - begin, os.POSIX_FADV_DONTNEED)
@@ -56,6 +72,17 @@ def cold_ranges(cached: bytes, start: int, stop: int) -> Iterator[tuple[int, int
         end = min(last, len(cached)) if end < 0 else end
         yield at * page, end * page
         at = cached.find(_NOT, end, last)
+
+
+def _is_read_from_cache(descriptor: int, piece: memoryview) -> bool:
+    """Read a file's beginning without the disk; False if not all of it is cached.
+
+    Also where the file system cannot do so.
+    """
+    try:
+        return os.preadv(descriptor, [piece], 0, os.RWF_NOWAIT) == len(piece)
+    except OSError:
+        return False
 
 
 def cached_pages(descriptor: int, size: int) -> bytes:

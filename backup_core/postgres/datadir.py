@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,9 +135,11 @@ class _Walker:
         if path in _EMPTIED:
             self._keep_wal_subdirectories(path, source)
             return
-        entries = list(_scan(source))
+        entries = _scan(source)
         unlogged = _unlogged(path, entries)
-        for entry in entries:
+        entries.reverse()
+        while entries:  # an entry keeps its whole status until it is gone
+            entry = entries.pop()
             self._entry(f"{path}/{entry.name}" if path else entry.name, entry, unlogged)
 
     def _keep_wal_subdirectories(self, path: str, source: str) -> None:
@@ -208,12 +209,12 @@ class _Walker:
                 self.directory(below, child.path, child.stat(follow_symlinks=False))
 
 
-def _scan(source: str) -> Iterator[os.DirEntry[str]]:
+def _scan(source: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(source) as entries:
-            yield from sorted(entries, key=lambda entry: entry.name)
+            return sorted(entries, key=lambda entry: entry.name)
     except FileNotFoundError:
-        return
+        return []
     except OSError as error:
         raise PitrError(
             f"cannot read {source}: {error.strerror}",

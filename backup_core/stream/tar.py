@@ -1,6 +1,6 @@
 """Tar archives as streams: headers to write, entries to read.
 
-Headers are the standard library's (USTAR, PAX where that is too small); its file interface is not
+Headers are USTAR, and the standard library's PAX where that is too small; its file interface is not
 used because it wants files, not generators. The reader takes what GNU tar, Go and Python write.
 """
 
@@ -32,6 +32,9 @@ _SPARSE = "GNU.sparse."
 _MAX_EXTENSION = 1 << 20
 _MOST_EXTENSIONS = 16
 _MAX_DIGITS = 20
+_LONGEST_NAME = 100
+_USTAR = (b"0" + bytes(100) + b"ustar\x0000").ljust(BLOCK - 156, b"\0")
+"""A header from the type of its member on: a regular file, without names of its owners."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,27 @@ class TarMember:
 
 def header(member: TarMember) -> bytes:
     """The header blocks that precede a member's data."""
+    return _ustar(member) or _any_header(member)
+
+
+def _ustar(member: TarMember) -> bytes | None:
+    """The one block of a regular file whose name and numbers fit (POSIX, pax); else None.
+
+    Clusters have a hundred thousand of these, and tarfile takes ten times as long for one.
+    """
+    name = member.name.encode("utf-8", "surrogateescape")
+    numbers = (member.mode & 0o7777, member.uid, member.gid, member.size, member.mtime)
+    fits = min(numbers) >= 0 and max(numbers[1:3]) < 8**7 and max(numbers[3:]) < 8**11
+    if member.is_directory or member.link is not None or len(name) > _LONGEST_NAME or not fits:
+        return None
+    if not name.isascii():
+        return None
+    start = name.ljust(_LONGEST_NAME, b"\0") + b"%07o\0%07o\0%07o\0%011o\0%011o\0" % numbers
+    checksum = sum(start) + sum(b" " * 8) + sum(_USTAR)
+    return b"%b%06o\0 %b" % (start, checksum, _USTAR)
+
+
+def _any_header(member: TarMember) -> bytes:
     info = tarfile.TarInfo(member.name)
     info.size = member.size
     info.mode = member.mode

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup_core.backup.page_cache import cached_pages, cold_ranges
-from tests.unit.backup.test_upload import data_file, packed
+from tests.unit.backup.test_upload import data_file, packed, unpacked
 
 MEBIBYTE = 1 << 20
 SIZE = 24 * MEBIBYTE + 5000
@@ -77,6 +77,23 @@ def test_a_cached_file_is_left_alone(path: Path) -> None:
     path.read_bytes()
     packed(data_file(path))
     assert share(cached(path)) == 1
+
+
+@pytest.mark.parametrize("warm", [0, 3, 12])
+def test_a_small_file_is_left_as_it_was(tmp_path: Path, path: Path, warm: int) -> None:
+    """It is read in one piece, whether none of its pages were cached, some, or all."""
+    del path  # which is not in memory, so this one is not
+    small = tmp_path / "2"
+    small.write_bytes(os.urandom(12 * PAGE))
+    chill(small)
+    with small.open("rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        os.pread(file.fileno(), warm * PAGE, 0)
+    before = cached(small)
+    assert sum(before) == warm
+    stored, _ = packed(data_file(small))
+    assert cached(small) == before
+    assert unpacked(stored)["/base/1/2"] == small.read_bytes()
 
 
 @given(

@@ -170,6 +170,20 @@ class TestOurs:
         with tarfile.open(fileobj=io.BytesIO(blocks)) as opened:
             assert [info.size for info in itertools.islice(opened, 1)] == [size]
 
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            *(("uid", 2**21 - 1), ("uid", 2**21), ("gid", 2**21), ("gid", 2**32 - 2)),
+            *(("mtime", 0), ("mtime", -1), ("mtime", 2**33 - 1), ("mtime", 2**33)),
+        ],
+    )
+    def test_owners_and_times_fit_into_the_header(self, field: str, value: int) -> None:
+        """From 2 Mi and from the year 2242 on in an extended one, as times before 1970."""
+        data = archive([(replace(FILE, **{field: value}), CONTENT)])  # type: ignore[arg-type]
+        with tarfile.open(fileobj=io.BytesIO(data)) as opened:
+            (info,) = opened
+        assert getattr(info, field) == value
+
     def test_gnu_tar_reads_a_size_over_8_gib(self, tmp_path: Path) -> None:
         """From a file with a hole, so that it takes no space."""
         path = tmp_path / "large.tar"
