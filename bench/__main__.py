@@ -65,8 +65,8 @@ EXPLANATIONS = {
     REPLAY: "The server's own time of replay, from the first record to the last. The bucket is "
     "behind a proxy that\nholds each answer back for 20 ms. The ratio is `cp` to each;\n"
     "*worker* is the peak resident size of what `pitr wal-fetch` leaves behind.",
-    GROWTH: "pitr alone, two workers, in a directory of this machine. A unit is a GiB of data, "
-    "1,000 relations, or a call;\nflat figures down a column are what is wanted.",
+    GROWTH: "pitr alone, two workers, in a directory of this machine. A unit is a GiB of data,\n"
+    "1,000 relations, or a call; flat figures down a column are what is wanted.",
     START: "Whole processes, but for the imports: those are as the interpreter counts them. S3 is "
     "a SeaweedFS\nof this machine, reached by TLS; what is pushed is a segment of 16 MiB that "
     "compresses threefold.",

@@ -4,16 +4,15 @@ pitr alone is measured, in a directory. A cluster of relations has a table for e
 applications with a schema for each customer make them.
 """
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.clusters import SETTINGS, Dataset, archiving, data_size, make_pgbench
 from bench.measure import Sample, measure
 from bench.places import Directory
 from bench.tools import Pitr, Site
-from bench.works import Say
+from bench.works import Say, empty, have_memory
 from tests.support.cluster import Cluster
 from tests.support.postgres import Binaries
 
@@ -46,73 +45,69 @@ class Conditions:
 
 
 def growth(conditions: Conditions) -> Iterator[Growth]:
-    """Back up and restore clusters of each size; they are gone when the next is made."""
-    for gibibytes in conditions.sizes:
-        scale = max(1, round(gibibytes * SCALE_A_GIB))
-        data = _made(conditions, f"{gibibytes:g} GiB", scale_of(scale, conditions))
+    """Back up and restore clusters of each size, in a directory of its own that is empty then."""
+    for number, gibibytes in enumerate(conditions.sizes):
+        here = _directory(conditions, f"size-{number}")
+        here.say(f"a cluster of {gibibytes:g} GiB is made")
+        data = make_pgbench(here.base, here.binaries, max(1, round(gibibytes * SCALE_A_GIB)))
         size = data.size / (1 << 30)
-        found = Growth(name=f"{size:.2f} GiB", amount=size, unit="GiB")
-        yield _measured(conditions, found, data)
-    for thousands in conditions.relations:
+        yield _measured(here, Growth(name=f"{size:.2f} GiB", amount=size, unit="GiB"), data)
+    for number, thousands in enumerate(conditions.relations):
+        here = _directory(conditions, f"relations-{number}")
         count = round(thousands * 1000)
-        data = _made(conditions, f"{count:,} relations", tables(count, conditions))
+        here.say(f"a cluster of {count:,} relations is made")
+        data = _make_tables(count, here)
         name = f"{count:,} relations, {data.size / (1 << 30):.2f} GiB"
-        found = Growth(name=name, amount=thousands, unit="1,000")
-        yield _measured(conditions, found, data)
+        yield _measured(here, Growth(name=name, amount=thousands, unit="1,000"), data)
 
 
-def scale_of(scale: int, conditions: Conditions) -> Callable[[], Dataset]:
-    """What makes a cluster of pgbench's tables."""
-    return lambda: make_pgbench(conditions.base, conditions.binaries, scale)
+def _directory(conditions: Conditions, name: str) -> Conditions:
+    base = conditions.base / name
+    base.mkdir()
+    return replace(conditions, base=base)
 
 
-def tables(count: int, conditions: Conditions) -> Callable[[], Dataset]:
-    """What makes a cluster of so many tables of one row."""
-
-    def make() -> Dataset:
-        cluster = Cluster.create(
-            conditions.base / "relations",
-            conditions.binaries,
-            settings=SETTINGS | {"max_locks_per_transaction": 1024},
-        )
-        with cluster:
-            for start in range(0, count, TABLES_A_STATEMENT):
-                stop = min(count, start + TABLES_A_STATEMENT)
-                cluster.sql(
-                    "DO $$ BEGIN FOR n IN "
-                    f"{start}..{stop - 1} LOOP "
-                    "EXECUTE format('CREATE TABLE r%s AS SELECT %s AS n', n, n); "
-                    "END LOOP; END $$"
-                )
-            cluster.settings(fsync="on", archive_command="true")
-            cluster.reload()
-            cluster.sql("CHECKPOINT")
-            cluster.stop()
-        return Dataset(name="relations", cluster=cluster, size=data_size(cluster.data_dir))
-
-    return make
-
-
-def _made(conditions: Conditions, what: str, make: Callable[[], Dataset]) -> Dataset:
-    conditions.say(f"a cluster of {what} is made")
-    return make()
+def _make_tables(count: int, conditions: Conditions) -> Dataset:
+    """A cluster of so many tables of one row."""
+    cluster = Cluster.create(
+        conditions.base / "relations",
+        conditions.binaries,
+        settings=SETTINGS | {"max_locks_per_transaction": 1024},
+    )
+    with cluster:
+        for start in range(0, count, TABLES_A_STATEMENT):
+            stop = min(count, start + TABLES_A_STATEMENT)
+            cluster.sql(
+                "DO $$ BEGIN FOR n IN "
+                f"{start}..{stop - 1} LOOP "
+                "EXECUTE format('CREATE TABLE r%s AS SELECT %s AS n', n, n); "
+                "END LOOP; END $$"
+            )
+        cluster.settings(fsync="on", archive_command="true")
+        cluster.reload()
+        cluster.sql("CHECKPOINT")
+        cluster.stop()
+    return Dataset(name="relations", cluster=cluster, size=data_size(cluster.data_dir))
 
 
 def _measured(conditions: Conditions, found: Growth, data: Dataset) -> Growth:
-    site = Site(cluster=data.cluster, base=conditions.base / "growth", level=conditions.level)
-    site.base.mkdir()
-    tool = Pitr(site, conditions.pitr, Directory(site.base / "repository"))
-    target = site.base / "restored"
+    base = conditions.base
+    tool = Pitr(
+        Site(cluster=data.cluster, base=base, level=conditions.level),
+        conditions.pitr,
+        Directory(base / "repository"),
+    )
     with data.cluster:
-        for _ in range(conditions.runs):
+        for number in range(conditions.runs):
             tool.reset()
             with archiving(data.cluster, tool.archive_command):
                 add(found, "backup", measure(tool.backup(), env=tool.environ), conditions)
+            target = base / f"restored-{number}"
             target.mkdir(mode=0o700)
+            have_memory(base / "memory", data.size)
             add(found, "restore", measure(tool.restore(target), env=tool.environ), conditions)
-            shutil.rmtree(target)
-    shutil.rmtree(data.cluster.data_dir)
-    shutil.rmtree(site.base)
+            empty(target)
+    empty(base)
     return found
 
 

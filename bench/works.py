@@ -53,11 +53,11 @@ def backups_and_restores(
                 backup.add(tool.name, measure(tool.backup(), env=tool.environ), say)
         for tool in _in_turn(tools, number):
             target.mkdir(mode=0o700)
-            _have_memory(target.with_name("memory"), data.size)
+            have_memory(target.with_name("memory"), data.size)
             restore.add(tool.name, measure(tool.restore(target), env=tool.environ), say)
             if relation_files(target) != relation_files(data.cluster.data_dir):
                 raise RuntimeError(f"{tool.name} did not restore the relations that there are")
-            _empty(target)
+            empty(target)
             target.rename(used / f"{number}-{tool.name}")
     shutil.rmtree(used)
     return [backup, restore]
@@ -67,7 +67,7 @@ def _in_turn(tools: Sequence[Tool], number: int) -> Sequence[Tool]:
     return tools if number % 2 == 0 else tools[::-1]
 
 
-def _have_memory(path: Path, size: int) -> None:
+def have_memory(path: Path, size: int) -> None:
     """Use and free as much memory as a restore fills: a virtual machine may have given it back.
 
     Whoever came first would otherwise wait for the machine's host.
@@ -79,7 +79,7 @@ def _have_memory(path: Path, size: int) -> None:
     os.sync()
 
 
-def _empty(directory: Path) -> None:
+def empty(directory: Path) -> None:
     """Give the room back but keep the files: some file systems are slow after many were removed."""
     for path in directory.rglob("*"):
         if path.is_file() and not path.is_symlink():
