@@ -60,7 +60,8 @@ EXPLANATIONS = {
     ARCHIVE: "A real server calls each archiver; the segments wait and are released, or one comes "
     "alone after a\nsecond of quiet. Every archiver has an empty repository and its default number "
     "of workers,\nbut pgBackRest's asynchronous one, which has two. The ratio is pitr with "
-    "push-ahead to each.",
+    "push-ahead to each;\n*worker* is the peak resident size of what `pitr wal-push` leaves "
+    "behind.",
     ARCHIVE_S3: "As above, on a SeaweedFS of this machine that is reached by TLS.",
     REPLAY: "The server's own time of replay, from the first record to the last. The bucket is "
     "behind a proxy that\nholds each answer back for 20 ms. The ratio is `cp` to each;\n"

@@ -54,5 +54,6 @@ def _make(repository: Path, environ: dict[str, str], conditions: Conditions, obj
             shutil.copy(first, key)
             first = key
     storage = FileStorage(repository)
-    for number in range(2, objects, objects // BACKUPS):
+    for backup in range(BACKUPS):
+        number = 2 + backup * (objects // BACKUPS)
         store(storage, backup_at(1, number * SEGMENT + 40, 100))

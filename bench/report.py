@@ -197,7 +197,7 @@ def _growth(each: Growth, work: str, sample: Sample) -> list[str]:
         f"{sample.wall:.2f}",
         f"{sample.wall / each.amount:.2f} s/{each.unit}",
         f"{sample.cpu / each.amount:.2f} s/{each.unit}",
-        f"{_megabytes(sample.largest)} MB",
+        _memory(sample.largest),
     ]
 
 
