@@ -3,13 +3,11 @@
 A backup reads every file once, and left to itself the kernel keeps those pages instead of the ones
 that queries come back to. So pages that were not cached before a file was read are given up again
 afterwards (POSIX_FADV_DONTNEED); those that were stay. What was cached is asked of the kernel when
-the file is opened, for reading ahead soon makes every page look so (mincore(2)).
+the file is opened, for reading ahead soon makes every page look so: whether all of it was by
+cachestat(2), which is one call but not on kernels before 6.5, and which pages were by mincore(2).
 
 The kernel tells only the owner of a file, and whoever may write to it. For others everything looks
 cached, and nothing is given up.
-
-A file of one piece is first read as far as it is cached (RWF_NOWAIT, preadv2(2)). If that is all of
-it, which takes one call, there is nothing to ask and nothing to give up.
 """
 
 from __future__ import annotations
@@ -19,8 +17,6 @@ import mmap
 import os
 from collections.abc import Iterator
 
-from backup_core.backup.pages import fill
-
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
 _LIBC.mmap.argtypes = [
@@ -28,32 +24,24 @@ _LIBC.mmap.argtypes = [
 ]
 _LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _LIBC.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
+_SYSCALL = ctypes.PyDLL(None, use_errno=True).syscall
+"""Without leaving the interpreter's lock, for calls that take less time than getting it back."""
+_CACHESTAT = 451
 _FAILED = ctypes.c_void_p(-1).value
 _CACHED, _NOT = b"\1", b"\0"
 
 
-class ServerFile:
-    """An open file of `size` bytes, to be read once, and the pages of it that were not cached."""
+class ColdPages:
+    """The pages of an open file that were not cached when it was opened."""
 
     def __init__(self, descriptor: int, size: int) -> None:
         self._descriptor = descriptor
-        self._size = size
-        self._cached: bytes | None = None
-
-    def fill(self, piece: memoryview, offset: int) -> int:
-        """Read into `piece` from `offset`; return how many bytes there were."""
-        if self._cached is None:
-            if len(piece) == self._size and _is_read_from_cache(self._descriptor, piece):
-                return len(piece)
-            self._cached = cached_pages(self._descriptor, self._size)
-        return fill(self._descriptor, piece, offset)
+        self._cached = b"" if _is_cached(descriptor, size) else cached_pages(descriptor, size)
+        self._any_cold = _NOT in self._cached
 
     def give_up(self, start: int, stop: int) -> None:
-        """Drop what was read between two offsets from the cache, where it was not cached before.
-
-        As far as nobody is writing it.
-        """
-        if self._cached is None or _NOT not in self._cached:
+        """Drop those between two offsets from the cache, as far as nobody is writing them."""
+        if not self._any_cold:
             return
         for begin, end in cold_ranges(self._cached, start, stop):
             os.posix_fadvise(self._descriptor, begin, end - begin, os.POSIX_FADV_DONTNEED)
@@ -74,15 +62,23 @@ def cold_ranges(cached: bytes, start: int, stop: int) -> Iterator[tuple[int, int
         at = cached.find(_NOT, end, last)
 
 
-def _is_read_from_cache(descriptor: int, piece: memoryview) -> bool:
-    """Read a file's beginning without the disk; False if not all of it is cached.
+class _Range(ctypes.Structure):
+    _fields_ = (("offset", ctypes.c_uint64), ("length", ctypes.c_uint64))
 
-    Also where the file system cannot do so.
-    """
-    try:
-        return os.preadv(descriptor, [piece], 0, os.RWF_NOWAIT) == len(piece)
-    except OSError:
-        return False
+
+class _Counts(ctypes.Structure):
+    _fields_ = (
+        *(("cached", ctypes.c_uint64), ("dirty", ctypes.c_uint64), ("writeback", ctypes.c_uint64)),
+        *(("evicted", ctypes.c_uint64), ("recently_evicted", ctypes.c_uint64)),
+    )
+
+
+def _is_cached(descriptor: int, size: int) -> bool:
+    """Whether every page of a file is cached; False where the kernel does not tell."""
+    whole, counts = _Range(0, size), _Counts()
+    arguments = (ctypes.c_long(_CACHESTAT), ctypes.c_int(descriptor))
+    found = _SYSCALL(*arguments, ctypes.byref(whole), ctypes.byref(counts), ctypes.c_uint(0))
+    return bool(found == 0 and counts.cached == -(-size // mmap.PAGESIZE))
 
 
 def cached_pages(descriptor: int, size: int) -> bytes:

@@ -114,7 +114,7 @@ def _read_back(storage: Storage, key: str, method: str) -> _StoredPart | None:
             digest = FileDigest()
             for piece in data:
                 digest.update(piece)
-            part.report.add(member.name.strip("/"), member, member.offset, digest)
+            part.report.add(member, member.offset, digest)
     except (CorruptError, EncryptionError):
         return None
     return part

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from backup_core.backup.file_digest import FileDigest
 from backup_core.backup.frames import Frame, FrameMemory, Packer
-from backup_core.backup.page_cache import ServerFile
-from backup_core.backup.pages import PageLayout, SuspectPage, suspect_pages
+from backup_core.backup.page_cache import ColdPages
+from backup_core.backup.pages import PageLayout, SuspectPage, fill, suspect_pages
 from backup_core.backup.partition import Partition
 from backup_core.errors import PitrError
 from backup_core.postgres.datadir import DataDirectory, DataFile
@@ -65,11 +65,11 @@ class PartReport:
     stored_size: int = 0
     sha256: str = ""
 
-    def add(self, path: str, member: tar.TarMember, offset: int, digest: FileDigest) -> None:
+    def add(self, member: tar.TarMember, offset: int, digest: FileDigest) -> None:
         """Describe a file whose content, of this digest, begins at the offset in the tar."""
         self.files.append(
             IndexedFile(
-                path=path,
+                path=member.name.strip("/"),
                 part=self.name,
                 offset=offset,
                 size=member.size,
@@ -197,7 +197,7 @@ def _small_members(
         yield from packer.put(tar.header(member))
         digest = FileDigest()
         digest.update(content)
-        report.add(name.strip("/"), member, packer.size, digest)
+        report.add(member, packer.size, digest)
         yield from packer.put(content + tar.padding(len(content)))
     yield from packer.put(tar.END_OF_ARCHIVE)
     yield from packer.rest()
@@ -234,7 +234,7 @@ def _file(
         raise _unreadable(file, error) from None
     finally:
         os.close(descriptor)
-    report.add(file.path, member, offset, digest)
+    report.add(member, offset, digest)
 
 
 def examine(file: DataFile, options: UploadOptions, report: PartReport) -> tuple[int, str] | None:
@@ -275,11 +275,11 @@ def _content(
     WAL replay redoes both the growth and the truncation.
     """
     segment = relation_segment(file.path) if options.pages else None
-    source = ServerFile(descriptor, size)
+    cold = ColdPages(descriptor, size)
     offset = 0
     while offset < size:
         piece = packer.room(size - offset)
-        filled = source.fill(piece, offset)
+        filled = fill(descriptor, piece, offset)
         piece[filled:] = bytes(len(piece) - filled)
         if segment is not None and options.pages is not None:
             first = segment * options.pages.segment_blocks + offset // options.pages.block_size
@@ -287,7 +287,7 @@ def _content(
             report.suspects.extend(
                 SuspectPage(path=file.path, block=bad.block, lsn=bad.lsn) for bad in found
             )
-        source.give_up(offset, offset + len(piece))
+        cold.give_up(offset, offset + len(piece))
         digest(piece)
         options.checkpoint(len(piece))
         offset += len(piece)

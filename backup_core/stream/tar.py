@@ -35,6 +35,8 @@ _MAX_DIGITS = 20
 _LONGEST_NAME = 100
 _USTAR = (b"0" + bytes(100) + b"ustar\x0000").ljust(BLOCK - 156, b"\0")
 """A header from the type of its member on: a regular file, without names of its owners."""
+_USTAR_SUM = sum(_USTAR) + sum(b" " * 8)
+"""Its part of a checksum, whose own field counts as blanks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +71,11 @@ def _ustar(member: TarMember) -> bytes | None:
     name = member.name.encode("utf-8", "surrogateescape")
     numbers = (member.mode & 0o7777, member.uid, member.gid, member.size, member.mtime)
     fits = min(numbers) >= 0 and max(numbers[1:3]) < 8**7 and max(numbers[3:]) < 8**11
-    if member.is_directory or member.link is not None or len(name) > _LONGEST_NAME or not fits:
-        return None
-    if not name.isascii():
+    is_file = not member.is_directory and member.link is None
+    if not (is_file and fits and name.isascii() and len(name) <= _LONGEST_NAME):
         return None
     start = name.ljust(_LONGEST_NAME, b"\0") + b"%07o\0%07o\0%07o\0%011o\0%011o\0" % numbers
-    checksum = sum(start) + sum(b" " * 8) + sum(_USTAR)
-    return b"%b%06o\0 %b" % (start, checksum, _USTAR)
+    return b"%b%06o\0 %b" % (start, sum(start) + _USTAR_SUM, _USTAR)
 
 
 def _any_header(member: TarMember) -> bytes:
