@@ -84,7 +84,7 @@ def translate(arguments: Sequence[str], environ: Mapping[str, str]) -> Call:
     parser = Parser(prog=f"wal-g {command}")
     _PARSERS[command](parser)
     parser.add_argument("--target-storage", default="default")
-    args = parser.parse_args(rest)
+    args = parser.parse(rest)
     _refuse(args)
     verify = {"PITR_VERIFY_PAGE_CHECKSUMS": "true"} if getattr(args, "verify", False) else {}
     return Call(

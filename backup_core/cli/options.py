@@ -29,6 +29,8 @@ class Parser(argparse.ArgumentParser):
         try:
             return self.parse_args(arguments)
         except UsageError:
+            if "--" in arguments:  # which argparse would forget
+                raise
             with suppress(UsageError, TypeError):  # TypeError: not where there are subcommands
                 return self.parse_intermixed_args(arguments)
             raise

@@ -59,7 +59,7 @@ def request_in(words: str) -> Request:
         found = shlex.split(words)
     except ValueError:
         raise UsageError(f"the quotes in --retain {words} do not end") from None
-    args = parser.parse_args(["retain", *found])
+    args = parser.parse(["retain", *found])
     if args.confirm or args.json or args.repository or args.config or args.envdir:
         raise UsageError(
             f"--retain takes only what is to be kept, not all of {words}",

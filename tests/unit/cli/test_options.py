@@ -35,6 +35,7 @@ def test_options_stand_anywhere(parser: Parser, line: str) -> None:
         ("", "required: pgdata"),
         ("/srv/pg LATEST another", "unrecognized arguments: another"),
         ("/srv/pg --exclusive LATEST another", "unrecognized arguments"),
+        ("--exclusive -- /srv/pg LATEST --standby", "unrecognized arguments"),
         ("/srv/pg --unheard-of", "unrecognized arguments: --unheard-of"),
         ("/srv/pg --target later", "invalid choice: 'later'"),
     ],
