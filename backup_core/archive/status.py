@@ -60,11 +60,18 @@ class Status:
 
 def read_status(spool: Spool) -> Status:
     """The last status; an empty one if there is none that can be read."""
-    with suppress(OSError, ValueError, TypeError):
+    return load_status(spool) or Status()
+
+
+def load_status(spool: Spool) -> Status | None:
+    """The last status, empty if there was none yet; None if it cannot be read."""
+    try:
         document = json.loads(Path(spool.path(STATUS_FILE)).read_bytes())
-        if document.pop("version") == _VERSION:
-            return Status(**document)
-    return Status()
+        return Status(**document) if document.pop("version") == _VERSION else None
+    except FileNotFoundError:
+        return Status()
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        return None
 
 
 def write_status(spool: Spool, status: Status) -> None:

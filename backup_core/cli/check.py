@@ -13,13 +13,12 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from backup_core.archive.spool import Spool
-from backup_core.archive.status import read_status
+from backup_core.archive.status import load_status
 from backup_core.cli.main import exit_code, report_error
 from backup_core.cli.options import add_common, load_settings, open_bare, open_repository
 from backup_core.cli.windows import promise_of
@@ -110,19 +109,22 @@ def _scratch(settings: Settings) -> tuple[Storage, Storage]:
 def _pushing(spool_dir: Path | None) -> Pushing | None:
     if spool_dir is None:
         return None
-    status = read_status(Spool(str(spool_dir)))
-    with suppress(ValueError, TypeError):
+    status = load_status(Spool(str(spool_dir)))
+    if status is None:
+        return None
+    try:
         return Pushing(
             failing_since=_moment(status.failing_since),
             last_failed=_moment(status.last_failure),
             file=status.last_failure_name,
             message=status.last_failure_message,
         )
-    return None
+    except (ValueError, TypeError):
+        return None
 
 
 def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -133,7 +133,7 @@ class Space:
 class Facts:
     """Everything, as far as it could be looked at; `now` is this host's time.
 
-    `pushing` is None where there is no spool.
+    `pushing` is None where there is no spool, or none that can be read.
     """
 
     now: datetime
@@ -147,3 +147,20 @@ class Facts:
     spaces: tuple[Space, ...] = ()
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def failing(self) -> Pushing | None:
+        """What the spool tells of a failure; None once the server has archived something since.
+
+        A standby pushes nothing, whatever is left of its days as a primary, but for those that
+        always archive.
+        """
+        pushing, server = self.pushing, self.server
+        if pushing is None or pushing.failing_since is None or pushing.last_failed is None:
+            return None
+        if server is None:
+            return pushing
+        if server.in_recovery and server.settings.get("archive_mode") != "always":
+            return None
+        last = server.archiver.last_archived
+        return pushing if last is None or last <= pushing.last_failed else None

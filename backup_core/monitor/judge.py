@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from backup_core.monitor.facts import Facts, Pushing, RepositoryFacts, ServerFacts
+from backup_core.monitor.facts import Facts, RepositoryFacts, ServerFacts
 from backup_core.verify.promise import Promise
 from backup_core.verify.promise import judge as judge_promise
 
@@ -20,6 +20,7 @@ LEVELS: tuple[Level, ...] = ("ok", "note", "warning", "critical")
 
 _UNCOUNTED = 180.0  # seconds in which the archiver has tried and given up more than once
 _CLOCK_WARNING, _CLOCK_CRITICAL = 30.0, 300.0
+_WORKER_LOG = "push-ahead.log in the spool has the worker's own words."
 _OURS = ("wal-push", "archive-walg")
 
 
@@ -138,11 +139,12 @@ def _archiver(facts: Facts, server: ServerFacts, limits: Limits) -> Iterator[Fin
         last is None or archiver.last_failed > last
     )
     log = "The server's log has archive_command's own words."
-    pushing = _failing(facts, last)
+    pushing = facts.failing
+    why = f": {pushing.message}" if pushing else ""
     if failed_since:
         since = _ago(server.clock, archiver.last_failed)
         text = f"fails: {archiver.last_failed_file} {since}, {archiver.failed} times"
-        yield _critical("archiver", text + (f": {pushing.message}" if pushing else ""), log)
+        yield _critical("archiver", text + why, log)
     elif ready and _is_uncounted(facts, server):
         yield _critical(
             "archiver",
@@ -150,27 +152,18 @@ def _archiver(facts: Facts, server: ServerFacts, limits: Limits) -> Iterator[Fin
             "above 125",
             f"{log} A program that is missing ends with 127, which pg_stat_archiver leaves out.",
         )
-    elif pushing is not None:
-        since = _ago(facts.now, pushing.failing_since)
-        text = f"pushing {pushing.file} fails, first {since}: {pushing.message}"
-        yield _warning("archiver", text, log)
     elif archiver.runs is False:
         yield _warning("archiver", "no archiver process runs", log)
     elif age is not None and age > limits.wal_age and waiting:
-        yield _critical("archiver", f"archived nothing for {_span(age)}, {waiting} wait", log)
+        text = f"archived nothing for {_span(age)}, {waiting} wait"
+        yield _critical("archiver", text + why, log)
+    elif pushing is not None:
+        text = f"pushing {pushing.file} fails, first {_ago(facts.now, pushing.failing_since)}"
+        yield _warning("archiver", text + why, _WORKER_LOG)
     elif last is None:
         yield _note("archiver", "has archived nothing yet")
     else:
         yield _ok("archiver", f"archived {_ago(server.clock, last)}, {waiting} files wait")
-
-
-def _failing(facts: Facts, last_archived: datetime | None) -> Pushing | None:
-    """What the spool tells of a failure, unless the server has archived something since."""
-    pushing = facts.pushing
-    if pushing is None or pushing.failing_since is None or pushing.last_failed is None:
-        return None
-    overcome = last_archived is not None and last_archived > pushing.last_failed
-    return None if overcome else pushing
 
 
 def _is_uncounted(facts: Facts, server: ServerFacts) -> bool:

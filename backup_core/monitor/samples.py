@@ -79,7 +79,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="pitr_wal_push_failing_timestamp_seconds",
         part="server",
-        about="Since when pushing ahead fails; 0 while it does not, absent without a spool.",
+        about="Since when pushing WAL fails; 0 while it does not, absent without a spool.",
     ),
     Metric(
         name="pitr_replay_lag_seconds",
@@ -217,7 +217,7 @@ def _of_host(facts: Facts) -> Iterator[Sample]:
             oldest = facts.ready.oldest.timestamp()
             yield Sample(name="pitr_wal_ready_oldest_timestamp_seconds", value=oldest)
     if facts.pushing is not None:
-        since = _seconds(facts.pushing.failing_since)
+        since = _seconds(facts.failing.failing_since if facts.failing else None)
         yield Sample(name="pitr_wal_push_failing_timestamp_seconds", value=since)
     for space in facts.spaces:
         yield Sample(name="pitr_free_bytes", value=space.free, labels={"place": space.place})

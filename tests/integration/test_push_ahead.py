@@ -44,9 +44,12 @@ CONFLICT = "is archived already as"
 
 
 @pytest.fixture(autouse=True)
-def _no_worker_left(site: Site) -> Iterator[None]:
-    """Workers outlive the server by a second or so; tests should not wait for that."""
-    with no_worker_left(spool_of(site)):
+def _no_worker_left(tmp_path: Path) -> Iterator[None]:
+    """Workers outlive the server by a second or so; tests should not wait for that.
+
+    Made before all else, so that no server is left to start another.
+    """
+    with no_worker_left(tmp_path / "spool"):
         yield
 
 

@@ -79,6 +79,11 @@ WELL = Facts(
 )
 
 
+FAILING = Pushing(
+    failing_since=NOW - HOUR, last_failed=NOW, file="0002", message="the disk is full"
+)
+
+
 def bad(facts: Facts, limits: Limits = DEFAULTS) -> dict[str, str]:
     """The findings that are not well, by name, each with its level and text."""
     return {
@@ -166,18 +171,18 @@ def test_failures_that_are_not_counted_are_told() -> None:
 
 def test_why_pushing_fails_is_told_from_the_spool() -> None:
     """Before the server has counted a failure, and beside it; not once files are archived again."""
-    pushing = Pushing(
-        failing_since=NOW - HOUR, last_failed=NOW, file="0002", message="the disk is full"
-    )
     waiting = ReadyFiles(count=3, oldest=NOW - MINUTE)
-    early = replace(with_archiver(waiting), pushing=pushing)
+    early = replace(with_archiver(waiting), pushing=FAILING)
     told = "warning: pushing 0002 fails, first 1.0 h ago: the disk is full"
     assert bad(early) == {"archiver": told}
-    counted = replace(
-        with_archiver(waiting, last_failed=NOW, last_failed_file="0001", failed=7), pushing=pushing
-    )
-    assert bad(counted) == {"archiver": "critical: fails: 0001 0 s ago, 7 times: the disk is full"}
-    assert bad(replace(with_archiver(waiting, last_archived=NOW + MINUTE), pushing=pushing)) == {}
+    counted = with_archiver(waiting, last_failed=NOW, last_failed_file="0001", failed=7)
+    told = "critical: fails: 0001 0 s ago, 7 times: the disk is full"
+    assert bad(replace(counted, pushing=FAILING)) == {"archiver": told}
+    late = with_archiver(waiting, last_archived=NOW - DAY)
+    told = "critical: archived nothing for 24.0 h, 3 wait: the disk is full"
+    assert bad(replace(late, pushing=FAILING)) == {"archiver": told}
+    mended = with_archiver(waiting, last_archived=NOW + MINUTE)
+    assert bad(replace(mended, pushing=FAILING)) == {}
 
 
 def test_an_idle_archiver_is_not_late() -> None:

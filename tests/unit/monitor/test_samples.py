@@ -1,7 +1,9 @@
 """The metrics are those that docs/monitoring.md has, and Prometheus reads them as meant."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from backup_core.monitor import exposition
 from backup_core.monitor.samples import METRICS, Sample, samples
 from tests.support.backups import BACKUP
-from tests.unit.monitor.test_judge import WELL
+from tests.unit.monitor.test_judge import ARCHIVER, FAILING, HOUR, MINUTE, NOW, WELL
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,6 +41,23 @@ def test_every_sample_is_of_a_metric_with_its_labels() -> None:
         assert tuple(sample.labels) == tables[sample.name].labels
     silent = {"pitr_wal_ready_oldest_timestamp_seconds", "pitr_wal_stored_timestamp_seconds"}
     assert {metric.name for metric in METRICS} - {sample.name for sample in found} == silent
+
+
+def test_pushing_fails_until_something_is_archived() -> None:
+    """What a spool tells of a failure is of the past then, and on a standby."""
+    name = "pitr_wal_push_failing_timestamp_seconds"
+
+    def failing_since(**changes: Any) -> list[float]:
+        server = None if WELL.server is None else replace(WELL.server, **changes)
+        facts = replace(WELL, server=server, pushing=FAILING)
+        found = samples(facts, server=True, repository=False, encrypts=True, generation=None)
+        return [sample.value for sample in found if sample.name == name]
+
+    since = [(NOW - HOUR).timestamp()]
+    assert failing_since() == since
+    assert failing_since(archiver=replace(ARCHIVER, last_archived=NOW + MINUTE)) == [0]
+    assert failing_since(in_recovery=True) == [0]
+    assert failing_since(in_recovery=True, settings={"archive_mode": "always"}) == since
 
 
 @pytest.mark.parametrize("part", ["server", "repository"])
