@@ -28,6 +28,7 @@ from backup_core.repository import layout
 from backup_core.repository.index import BackupIndex, render_index
 from backup_core.repository.sentinel import Backup, Tablespace, render_metadata
 from backup_core.storage.base import Storage
+from backup_core.storage.keys import is_utf8
 from backup_core.stream.compress import EXTENSIONS, encode
 from backup_core.stream.digest import WRITTEN
 
@@ -191,7 +192,7 @@ class Copy:
 
     def _names_are_utf8(self) -> bool:
         """WAL-G's list of files cannot hold other names and would lose those files."""
-        return all(_is_utf8(file.path) for report in self._reports for file in report.files)
+        return all(is_utf8(file.path) for report in self._reports for file in report.files)
 
     def _put_small(self, part: str, members: dict[str, bytes]) -> None:
         extension = EXTENSIONS[self._options.method]
@@ -220,11 +221,3 @@ class Copy:
         """Raise as soon as the backup cannot succeed any more."""
         self._server.ping()
         self._check_lock()
-
-
-def _is_utf8(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

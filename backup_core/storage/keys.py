@@ -18,7 +18,7 @@ def check_key(key: str) -> None:
     Raises UsageError.
     """
     parts = key.split(DELIMITER)
-    if "\0" in key or not _is_utf8(key) or any(part in ("", ".", "..") for part in parts):
+    if "\0" in key or not is_utf8(key) or any(part in ("", ".", "..") for part in parts):
         raise UsageError(
             f"{key!a} cannot be the key of an object",
             hint="A key is relative, with names separated by single slashes and none of them "
@@ -30,13 +30,14 @@ def check_listing(prefix: str, delimiter: str | None) -> None:
     """Refuse a prefix that no key can have, and any delimiter but `/`; raises UsageError."""
     directory, slash, name = prefix.rpartition(DELIMITER)
     check_key(directory if slash else "any")
-    if not _is_utf8(name):
+    if not is_utf8(name):
         raise UsageError(f"{prefix!a} cannot be the prefix of a key")
     if delimiter not in (None, DELIMITER):
         raise UsageError(f'the delimiter of a listing is "{DELIMITER}", not {delimiter!r}')
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
+    """Whether a name has only characters, and no bytes that were none."""
     try:
         text.encode()
     except UnicodeEncodeError:

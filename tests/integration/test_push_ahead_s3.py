@@ -51,20 +51,6 @@ def _no_worker_left(tmp_path: Path) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """A server for the tests that do not end it."""
-    with seaweed(tmp_path_factory.mktemp("seaweed")) as running:
-        yield running
-
-
-@pytest.fixture
-def proxy(server: SeaweedFS) -> Iterator[FaultProxy]:
-    """A network, good until the test gives it a schedule."""
-    with FaultProxy(server.url) as network:
-        yield network
-
-
 @pytest.fixture
 def bucket(
     tmp_path: Path, pitr: Pitr, make_cluster: MakeCluster, server: SeaweedFS, proxy: FaultProxy

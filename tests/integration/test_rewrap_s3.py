@@ -35,13 +35,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 
 
 @pytest.fixture
-def proxy(server: SeaweedFS) -> Iterator[FaultProxy]:
-    """A network, good until the test gives it a schedule."""
-    with FaultProxy(server.url) as network:
-        yield network
-
-
-@pytest.fixture
 def bucket(
     tmp_path: Path, pitr: Pitr, make_cluster: MakeCluster, server: SeaweedFS, proxy: FaultProxy
 ) -> BucketSite:

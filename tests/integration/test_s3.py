@@ -55,25 +55,11 @@ ONE_BY_ONE = {"PITR_UPLOAD_DISK_CONCURRENCY": "1", "PITR_COMPRESSION_METHOD": "n
 BIG = "CREATE TABLE t AS SELECT n, sha512(n::text::bytea) AS h FROM generate_series(1, 60000) n"
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """A server for all tests of the process that do not end it."""
-    with seaweed(tmp_path_factory.mktemp("seaweed")) as running:
-        yield running
-
-
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[SeaweedFS]:
     """A server that a test may kill."""
     with seaweed(tmp_path / "seaweed") as running:
         yield running
-
-
-@pytest.fixture
-def proxy(server: SeaweedFS) -> Iterator[FaultProxy]:
-    """A network, good until the test gives it a schedule."""
-    with FaultProxy(server.url) as network:
-        yield network
 
 
 @pytest.fixture
