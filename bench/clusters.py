@@ -86,7 +86,7 @@ def make_pgbench(base: Path, binaries: Binaries, scale: int) -> Dataset:
     cluster = Cluster.create(base / "pgbench", binaries, settings=SETTINGS)
     with cluster:
         cluster.pgbench("--initialize", "--quiet", f"--scale={scale}")
-        _finish(cluster)
+        finish(cluster)
     return Dataset(name="pgbench", cluster=cluster, size=data_size(cluster.data_dir))
 
 
@@ -107,13 +107,14 @@ def make_mixed(base: Path, binaries: Binaries, scale: int, *, segments: int, kee
             cluster.sql("CREATE TABLE copied AS TABLE orders")
             cluster.sql("DROP TABLE copied")
             archive_everything(cluster)
-        _finish(cluster)
+        finish(cluster)
     for superfluous in sorted(keep.iterdir())[segments:]:
         superfluous.unlink()
     return Dataset(name="mixed", cluster=cluster, size=data_size(cluster.data_dir))
 
 
-def _finish(cluster: Cluster) -> None:
+def finish(cluster: Cluster) -> None:
+    """Make the load durable, set the server up to be backed up, and stop it."""
     cluster.settings(fsync="on", archive_command="true")
     cluster.reload()
     cluster.sql("CHECKPOINT")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.clusters import SETTINGS, Dataset, archiving, data_size, make_pgbench
+from bench.clusters import SETTINGS, Dataset, archiving, data_size, finish, make_pgbench
 from bench.measure import Sample, measure
 from bench.places import Directory
 from bench.tools import Pitr, Site
@@ -83,10 +83,7 @@ def _make_tables(count: int, conditions: Conditions) -> Dataset:
                 "EXECUTE format('CREATE TABLE r%s AS SELECT %s AS n', n, n); "
                 "END LOOP; END $$"
             )
-        cluster.settings(fsync="on", archive_command="true")
-        cluster.reload()
-        cluster.sql("CHECKPOINT")
-        cluster.stop()
+        finish(cluster)
     return Dataset(name="relations", cluster=cluster, size=data_size(cluster.data_dir))
 
 

@@ -27,6 +27,10 @@ _LIBC.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
 _SYSCALL = ctypes.PyDLL(None, use_errno=True).syscall
 """Without leaving the interpreter's lock, for calls that take less time than getting it back."""
 _CACHESTAT = 451
+_Range = ctypes.c_uint64 * 2
+"""An offset and a length."""
+_Counts = ctypes.c_uint64 * 5
+"""Of cached pages first; then of four kinds that are not asked for."""
 _FAILED = ctypes.c_void_p(-1).value
 _CACHED, _NOT = b"\1", b"\0"
 
@@ -62,23 +66,12 @@ def cold_ranges(cached: bytes, start: int, stop: int) -> Iterator[tuple[int, int
         at = cached.find(_NOT, end, last)
 
 
-class _Range(ctypes.Structure):
-    _fields_ = (("offset", ctypes.c_uint64), ("length", ctypes.c_uint64))
-
-
-class _Counts(ctypes.Structure):
-    _fields_ = (
-        *(("cached", ctypes.c_uint64), ("dirty", ctypes.c_uint64), ("writeback", ctypes.c_uint64)),
-        *(("evicted", ctypes.c_uint64), ("recently_evicted", ctypes.c_uint64)),
-    )
-
-
 def _is_cached(descriptor: int, size: int) -> bool:
     """Whether every page of a file is cached; False where the kernel does not tell."""
     whole, counts = _Range(0, size), _Counts()
     arguments = (ctypes.c_long(_CACHESTAT), ctypes.c_int(descriptor))
     found = _SYSCALL(*arguments, ctypes.byref(whole), ctypes.byref(counts), ctypes.c_uint(0))
-    return bool(found == 0 and counts.cached == -(-size // mmap.PAGESIZE))
+    return bool(found == 0 and counts[0] == -(-size // mmap.PAGESIZE))
 
 
 def cached_pages(descriptor: int, size: int) -> bytes:

@@ -107,9 +107,7 @@ def _scratch(settings: Settings) -> tuple[Storage, Storage]:
 
 
 def _pushing(spool_dir: Path | None) -> Pushing | None:
-    if spool_dir is None:
-        return None
-    status = load_status(Spool(str(spool_dir)))
+    status = None if spool_dir is None else load_status(Spool(str(spool_dir)))
     if status is None:
         return None
     try:

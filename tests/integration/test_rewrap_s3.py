@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from tests.support.bucket import BucketSite, bucket_site
 from tests.support.faults import Drop, Fault, Schedule, SeenRequest, never
 from tests.support.fixtures import MakeCluster, Pitr
 from tests.support.proxy import FaultProxy
-from tests.support.seaweed import SeaweedFS, seaweed
+from tests.support.seaweed import SeaweedFS
 from tests.support.segments import FIRST, HISTORY, MEBIBYTE, SECOND, segment, wal_file
 from tests.unit.stream.encrypt.keys import IDENTITY, OTHER_IDENTITY, OTHER_RECIPIENT, RECIPIENT
 
@@ -25,13 +25,6 @@ HISTORY_NAME = "00000002.history"
 ONE, OTHER = format_recipient(RECIPIENT), format_recipient(OTHER_RECIPIENT)
 LARGE = 32 * MEBIBYTE
 LEAST_PART = 5 * MEBIBYTE
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """A server of its own."""
-    with seaweed(tmp_path_factory.mktemp("seaweed")) as running:
-        yield running
 
 
 @pytest.fixture

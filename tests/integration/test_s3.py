@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from backup_core.repository.wal_archive import find_wal, read_wal
 from tests.support.bucket import BucketSite, bucket_site
 from tests.support.commands import complaint, finished, read_until, started
 from tests.support.faults import (
@@ -70,13 +69,6 @@ def bucket(
     return bucket_site(tmp_path, pitr, make_cluster, server, endpoint=proxy.url)
 
 
-def archived(bucket: BucketSite, name: str) -> bytes | None:
-    """The content that the store holds under a WAL file's name."""
-    storage = bucket.storage()
-    found = find_wal(storage, name)
-    return None if found is None else b"".join(read_wal(storage, found))
-
-
 def in_mid_body(request: SeenRequest) -> bool:
     """Tell whether a request carries a large part."""
     return int(request.headers.get("content-length", "0")) > MEBIBYTE
@@ -108,7 +100,7 @@ def test_wal_push_keeps_its_promise(bucket: BucketSite, proxy: FaultProxy, fault
     path = wal_file(bucket.base, FIRST, content)
     proxy.schedule = FAULTS[fault]
     bucket.run("wal-push", path)
-    assert archived(bucket, FIRST) == content
+    assert bucket.archived(FIRST) == content
     bucket.run("wal-push", path)
     bucket.run("wal-fetch", FIRST, bucket.base / "fetched")
     assert (bucket.base / "fetched").read_bytes() == content
@@ -136,7 +128,7 @@ def test_two_writers_race_for_one_name(bucket: BucketSite) -> None:
         done = list(pool.map(lambda path: bucket.run("wal-push", path, check=False), paths))
     assert sorted(each.returncode for each in done) == [0, 3, 3, 3]
     winner = [each.returncode for each in done].index(0)
-    assert archived(bucket, FIRST) == contents[winner]
+    assert bucket.archived(FIRST) == contents[winner]
 
 
 def test_two_writers_of_the_same_segment_both_succeed(bucket: BucketSite) -> None:
@@ -157,7 +149,7 @@ def test_wal_push_says_no_while_the_network_is_unplugged(
     assert done.returncode == 7
     assert "no connection with 127.0.0.1" in done.stderr
     proxy.resume()
-    assert archived(bucket, FIRST) is None
+    assert bucket.archived(FIRST) is None
     bucket.run("wal-push", path)
 
 
@@ -287,7 +279,7 @@ def test_a_full_store_is_said_and_loses_nothing(
         assert codes[0] == 0
         assert codes[-1] == 7
         for name, code in zip(names, codes, strict=True):
-            assert archived(bucket, name) == (contents[name] if code == 0 else None)
+            assert bucket.archived(name) == (contents[name] if code == 0 else None)
 
 
 def test_an_interrupted_backup_leaves_no_open_upload(bucket: BucketSite, proxy: FaultProxy) -> None:

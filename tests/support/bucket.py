@@ -6,6 +6,7 @@ from shlex import quote
 from typing import Any
 
 from backup_core.repository.catalog import read_catalog
+from backup_core.repository.wal_archive import find_wal, read_wal
 from backup_core.storage.base import Storage
 from backup_core.storage.options import S3Options, StoreOptions
 from backup_core.storage.registry import open_storage
@@ -38,6 +39,12 @@ class BucketSite(Site):
     def backups(self) -> list[str]:
         """The names of the backups that exist, the oldest first."""
         return [backup.name for backup in read_catalog(self.storage()).backups]
+
+    def archived(self, name: str) -> bytes | None:
+        """The content that the store holds under a WAL file's name."""
+        storage = self.storage()
+        found = find_wal(storage, name)
+        return None if found is None else b"".join(read_wal(storage, found))
 
     def storage(self) -> Storage:
         """The repository, by the shortest way to the server."""
