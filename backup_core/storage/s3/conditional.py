@@ -6,35 +6,24 @@ twice: the second attempt must fail. What was found is kept as metadata of that 
 process that only reads it (the repository's identity, say) knows too, without asking again.
 
 SeaweedFS honours the header, but when it completes a multipart upload it looks first and writes a
-few milliseconds later, so there large objects are created as if it did not.
+few milliseconds later, so there the header alone is not enough for large objects.
 
-Without the header writers take turns by claims: an empty object each, beside those of the others.
-Whoever sees no other claim after having written his own may look and write; whoever sees one takes
-his back and comes again. That needs no more than a listing which shows all puts before it.
+Without the header all objects are multipart uploads, completed under claims.
 """
 
 from __future__ import annotations
 
-import os
-import random
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Callable
 
 from backup_core import log
 from backup_core.errors import StorageError
-from backup_core.storage.base import Storage
 from backup_core.storage.s3.errors import RefusalError
 
 IF_ABSENT = {"If-None-Match": "*"}
 METADATA, IGNORED = "x-amz-meta-pitr-conditional", "ignored"
 WRITER = "x-amz-meta-pitr-writer"
-CLAIMS = "pitr/claims/"
 PROBED_SIZE = 1 << 10  # of identity and lock; segments, however empty, are larger
 LOST = ("PreconditionFailed", "412")
-_ABANDONED = timedelta(minutes=15)
-_PATIENCE = 120.0
 
 
 def is_unknown_to_server(error: RefusalError) -> bool:
@@ -62,36 +51,3 @@ def tell(url: str) -> None:
         "slower; use a server that honours it where two hosts may write to one repository",
         prefix=url,
     )
-
-
-@contextmanager
-def claim(storage: Storage, key: str) -> Iterator[None]:
-    """Be the only writer of `key` that has a claim; raises StorageError if others do not end."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        mine = f"{CLAIMS}{key}/{os.urandom(16).hex()}"
-        storage.put(mine, [])
-        try:
-            if not _others(storage, key, mine):
-                yield
-                return
-        finally:
-            storage.delete([mine])
-        if time.monotonic() > deadline:
-            raise StorageError(
-                f'other writers do not finish with "{key}"',
-                hint=f"Look at the claims below {CLAIMS}; those of dead writers expire by "
-                "themselves.",
-            )
-        time.sleep(random.uniform(0.05, 0.5))
-
-
-def _others(storage: Storage, key: str, mine: str) -> list[str]:
-    """List the claims of others that are not abandoned, by the server's own clock."""
-    claims = list(storage.list(f"{CLAIMS}{key}/"))
-    now = max(info.modified for info in claims if info.modified)
-    return [
-        info.key
-        for info in claims
-        if info.key != mine and info.modified and now - info.modified < _ABANDONED
-    ]

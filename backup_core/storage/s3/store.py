@@ -7,12 +7,8 @@ cannot pay for loading the SDK; docs/decisions/object-store-clients.md has the f
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from itertools import chain
@@ -22,17 +18,19 @@ from backup_core.errors import AlreadyExistsError, NotFoundError, StorageError
 from backup_core.storage.base import Chunk, ObjectInfo
 from backup_core.storage.checksum import as_base64, crc32c
 from backup_core.storage.keys import check_key, check_listing
-from backup_core.storage.options import S3Options, StoreOptions
+from backup_core.storage.options import StoreOptions
 from backup_core.storage.parts import Part, cut, part_sizes
 from backup_core.storage.ranged import Opened, read_range
 from backup_core.storage.retry import retried
 from backup_core.storage.s3 import conditional
+from backup_core.storage.s3.claims import claim
 from backup_core.storage.s3.client import Client
 from backup_core.storage.s3.errors import RefusalError, no_etag
+from backup_core.storage.s3.headers import customer_key, object_headers
 from backup_core.storage.s3.listing import Lister
 
 if TYPE_CHECKING:
-    from backup_core.storage.s3.upload import Slots
+    from backup_core.storage.s3.upload import MultipartUpload, Slots
 
 
 class S3Storage:
@@ -48,7 +46,7 @@ class S3Storage:
         self._upload_concurrency = options.upload_concurrency
         self._lock = threading.Lock()
         self._made_slots: Slots | None = None
-        self._key_headers = _customer_key(options.s3)
+        self._key_headers = customer_key(options.s3)
         self._honours: bool | None = None
 
     def put(
@@ -66,7 +64,7 @@ class S3Storage:
         check_key(key)
         parts = cut(chunks, part_sizes(self._options.part_size, size_hint))
         first = next(parts)
-        if first.last:
+        if first.last and not (if_absent and self._honours is False):
             size = first.size
             self._put_whole(key, first, if_absent=if_absent)
         else:
@@ -131,7 +129,7 @@ class S3Storage:
             return False
         beginning = head + b"".join(self.get(key, start=start, stop=filled))
         splice = Splice(self._client, self._prefix + key, size, tag)
-        headers = self._object_headers()
+        headers = object_headers(self._options)
 
         def run(_: Mapping[str, str]) -> None:
             splice.run(beginning, filled, headers)
@@ -144,7 +142,7 @@ class S3Storage:
     # Writing
 
     def _put_whole(self, key: str, part: Part, *, if_absent: bool) -> None:
-        headers = self._object_headers()
+        headers = object_headers(self._options)
         headers["x-amz-checksum-crc32c"] = as_base64(crc32c(part.chunks))
 
         def send(more: Mapping[str, str]) -> None:
@@ -153,7 +151,9 @@ class S3Storage:
         if not if_absent:
             send({})
             return
-        self._create(key, send, writer=headers[conditional.WRITER])
+        if not self._create(key, send, writer=headers[conditional.WRITER]):
+            self._put_parts(key, iter([part]), if_absent=True)
+            return
         if self._honours is None and part.size <= conditional.PROBED_SIZE:
             self._honours = conditional.honours_condition(lambda: send(conditional.IF_ABSENT))
             if self._honours is False:
@@ -177,15 +177,14 @@ class S3Storage:
 
         if if_absent and self._exists(key):
             raise self._taken(key)
-        headers = self._object_headers()
+        headers = object_headers(self._options)
         writer = headers[conditional.WRITER]
         upload = MultipartUpload(self._client, self._slots(), self._prefix + key, self._key_headers)
         try:
             upload.begin(headers)
-            sent = upload.send(parts)
-            create = partial(upload.complete, sent)
+            create = partial(upload.complete, upload.send(parts))
             if if_absent:
-                self._create(key, create, writer=writer, claimed=self._client.is_seaweedfs)
+                self._create_from(upload, key, create, writer=writer)
             else:
                 self._finish(key, create, {}, writer=writer)
         except BaseException:
@@ -200,21 +199,33 @@ class S3Storage:
             self._made_slots = self._made_slots or Slots(self._upload_concurrency)
             return self._made_slots
 
-    def _create(
+    def _create_from(
         self,
+        upload: MultipartUpload,
         key: str,
         create: Callable[[Mapping[str, str]], None],
         *,
         writer: str,
-        claimed: bool = False,
     ) -> None:
-        """Call `create` so that it makes the object only if there is none."""
-        if claimed or self._honours is False:
-            with conditional.claim(self, key):
-                if self._exists(key):
-                    raise self._taken(key)
-                self._finish(key, create, {}, writer=writer)
+        """Complete the upload so that it makes the object only if there is none.
+
+        SeaweedFS refuses completions that come late, only not those that come together: claims keep
+        these apart, and there is no need for a fence.
+        """
+        alone = not self._client.is_seaweedfs and self._honours is not False
+        if alone and self._create(key, create, writer=writer):
             return
+        fence = upload.fence if self._honours is False else _no_fence
+        with claim(self, key, upload=upload.id, fence=fence):
+            if self._exists(key):
+                raise self._taken(key)
+            if self._honours is False or not self._create(key, create, writer=writer):
+                self._finish(key, create, {}, writer=writer)
+
+    def _create(
+        self, key: str, create: Callable[[Mapping[str, str]], None], *, writer: str
+    ) -> bool:
+        """Create under the condition; False if the server turns out not to know it."""
         try:
             self._finish(key, create, conditional.IF_ABSENT, writer=writer)
         except RefusalError as error:
@@ -224,7 +235,8 @@ class S3Storage:
                 raise
             self._honours = False
             conditional.tell(self.url)
-            self._create(key, create, writer=writer)
+            return False
+        return True
 
     def _finish(
         self,
@@ -257,23 +269,6 @@ class S3Storage:
 
     def _taken(self, key: str) -> AlreadyExistsError:
         return AlreadyExistsError(f'"{key}" exists already in {self.url}')
-
-    def _object_headers(self) -> dict[str, str]:
-        """What is said of a new object, with a mark by which its writer knows it again."""
-        options = self._options
-        headers = {
-            "x-amz-storage-class": options.storage_class,
-            "x-amz-server-side-encryption": options.sse,
-            "x-amz-server-side-encryption-aws-kms-key-id": options.sse_kms_id,
-        }
-        if options.retention_period is not None:
-            until = datetime.now(UTC) + timedelta(seconds=options.retention_period)
-            headers |= {
-                "x-amz-object-lock-mode": options.retention_mode,
-                "x-amz-object-lock-retain-until-date": until.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            }
-        said = {name: value for name, value in headers.items() if value is not None}
-        return {**said, **self._key_headers, conditional.WRITER: os.urandom(16).hex()}
 
     # Reading
 
@@ -336,14 +331,5 @@ class S3Storage:
             self._honours = False
 
 
-def _customer_key(options: S3Options) -> dict[str, str]:
-    """The headers of a key that the server uses and forgets (SSE-C)."""
-    if options.sse_c is None:
-        return {}
-    name = "x-amz-server-side-encryption-customer-"
-    digest = hashlib.md5(options.sse_c, usedforsecurity=False).digest()
-    return {
-        f"{name}algorithm": "AES256",
-        f"{name}key": base64.b64encode(options.sse_c).decode(),
-        f"{name}key-MD5": base64.b64encode(digest).decode(),
-    }
+def _no_fence(_upload: str) -> None:
+    """Nothing has to be done."""

@@ -20,7 +20,7 @@ from backup_core.storage.checksum import as_base64, crc32c
 from backup_core.storage.parts import Part
 from backup_core.storage.retry import retried
 from backup_core.storage.s3.client import Client
-from backup_core.storage.s3.errors import Answer, Operation, no_etag, translate
+from backup_core.storage.s3.errors import Answer, Operation, RefusalError, no_etag, translate
 
 _SECONDS_TO_END = 5.0
 
@@ -137,6 +137,15 @@ class MultipartUpload:
         if self._id:
             abort(self._client, self._key, self._id)
 
+    def fence(self, other: str) -> None:
+        """Make sure that another upload of the same key cannot be completed any more."""
+        fence(self._client, self._key, other)
+
+    @property
+    def id(self) -> str:
+        """The server's name for the upload, once it is begun."""
+        return self._id
+
     @property
     def size(self) -> int:
         """Bytes of all parts."""
@@ -196,9 +205,22 @@ def ask(
 
 def abort(client: Client, key: str, upload: str) -> None:
     """Give an upload up; that this may fail is only logged."""
-    operation = client.operation("abort", "s3:AbortMultipartUpload", key)
     try:
-        client.send(operation, "DELETE", key, query={"uploadId": upload}).read()
+        _abort(client, key, upload)
     except PitrError as error:
         logger = log.get("storage")
         log.event(logger, log.WARNING, "an upload was not aborted", reason=error.message)
+
+
+def fence(client: Client, key: str, upload: str) -> None:
+    """Make sure that an upload, whoever began it, cannot be completed any more."""
+    try:
+        retried(lambda: _abort(client, key, upload), client.policy)
+    except RefusalError as error:
+        if error.code != "NoSuchUpload":
+            raise
+
+
+def _abort(client: Client, key: str, upload: str) -> None:
+    operation = client.operation("abort an upload of", "s3:AbortMultipartUpload", key)
+    client.send(operation, "DELETE", key, query={"uploadId": upload}).read()

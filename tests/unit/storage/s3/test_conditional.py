@@ -1,20 +1,15 @@
 """Creating what must not be there, on servers that can do it, cannot, or say nothing."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import timedelta
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 
 import pytest
 
 from backup_core.errors import AlreadyExistsError, StorageError
-from backup_core.storage.base import ObjectInfo, Storage
-from backup_core.storage.memory import MemoryStorage
+from backup_core.storage.base import Storage
 from backup_core.storage.options import S3Options, StoreOptions
 from backup_core.storage.registry import open_storage
 from backup_core.storage.retry import PassingError
@@ -27,6 +22,7 @@ MODIFIED = "Sun, 22 Nov 2026 12:00:00 GMT"
 TAKEN = Answer(status=412, body=b"<Error><Code>PreconditionFailed</Code></Error>")
 UNKNOWN = Answer(status=501, body=b"<Error><Code>NotImplemented</Code></Error>")
 BUSY = Answer(status=503, body=b"<Error><Code>SlowDown</Code></Error>")
+GONE = Answer(status=404, body=b"<Error><Code>NoSuchUpload</Code></Error>")
 ABSENT = Answer(status=404, body=b"<Error><Code>NoSuchKey</Code></Error>")
 Decide = Callable[[Asked, bool], Answer | None]
 
@@ -36,6 +32,7 @@ class Bucket:
 
     def __init__(self, decide: Decide) -> None:
         self.objects: dict[str, tuple[bytes, dict[str, str]]] = {}
+        self.uploads: dict[str, tuple[bytes, dict[str, str]]] = {}
         self.puts: list[str] = []
         self.lost_answers = 0
         self._decide = decide
@@ -44,21 +41,44 @@ class Bucket:
     def reply(self, asked: Asked) -> Answer:
         """Answer one request."""
         with self._lock:
-            key = unquote(urlsplit(asked.path).path).removeprefix("/bucket/")
+            parts = urlsplit(asked.path)
+            key = unquote(parts.path).removeprefix("/bucket/")
+            query = parse_qs(parts.query, keep_blank_values=True)
+            if "uploads" in query or "uploadId" in query:
+                return self._upload(key, query.get("uploadId", [""])[0], asked)
             if asked.method == "PUT":
-                return self._put(key, asked)
+                return self._create(key, asked, asked.body, asked.headers)
             if asked.method == "POST":
                 for each in ElementTree.fromstring(asked.body).iterfind("Object/Key"):
                     self.objects.pop(each.text or "", None)
                 return Answer(status=200, body=b"<DeleteResult/>")
             return self._get(key) if key else self._list(asked)
 
-    def _put(self, key: str, asked: Asked) -> Answer:
+    def _upload(self, key: str, upload: str, asked: Asked) -> Answer:
+        """An upload of one part: begun, sent, then completed or aborted."""
+        if not upload:
+            self.uploads[key] = b"", dict(asked.headers)
+            return Answer(status=200, body=f"<r><UploadId>of {key}</UploadId></r>".encode())
+        if key not in self.uploads:
+            return GONE
+        body, headers = self.uploads[key]
+        if asked.method == "PUT":
+            self.uploads[key] = asked.body, headers
+            return Answer(status=200, headers={"ETag": '"0"'})
+        if asked.method == "DELETE":
+            del self.uploads[key]
+            return Answer(status=204)
+        answer = self._create(key, asked, body, headers)
+        if answer.status == 200:
+            del self.uploads[key]
+        return answer
+
+    def _create(self, key: str, asked: Asked, body: bytes, headers: Mapping[str, str]) -> Answer:
         self.puts.append(key)
         instead = self._decide(asked, key in self.objects)
         if instead is None:
-            kept = {name: each for name, each in asked.headers.items() if "-meta-" in name}
-            self.objects[key] = asked.body, kept
+            kept = {name: each for name, each in headers.items() if "-meta-" in name}
+            self.objects[key] = body, kept
         if self.lost_answers:
             self.lost_answers -= 1
             return BUSY
@@ -142,6 +162,7 @@ class TestServers:
             with pytest.raises(AlreadyExistsError, match='"a" exists already'):
                 store.put("a", [b"2"], if_absent=True)
             assert {key: body for key, (body, _) in bucket.objects.items()} == {"a": b"1"}
+            assert bucket.uploads == {}
 
     def test_what_was_found_out_is_told_to_other_processes(self) -> None:
         """Who reads the first object knows what its writer knew."""
@@ -220,78 +241,3 @@ class TestProof:
             raise error
 
         assert conditional.honours_condition(again) is None
-
-
-class Aged(MemoryStorage):
-    """A store in which some objects are older than they are."""
-
-    def __init__(self, age: timedelta) -> None:
-        super().__init__()
-        self.age = age
-        self.old: set[str] = set()
-
-    def list(
-        self, prefix: str = "", *, delimiter: str | None = None, start_after: str | None = None
-    ) -> Iterator[ObjectInfo]:
-        for info in super().list(prefix, delimiter=delimiter, start_after=start_after):
-            assert info.modified is not None
-            age = self.age if info.key in self.old else timedelta()
-            yield replace(info, modified=info.modified - age)
-
-
-class TestClaims:
-    def test_one_writer_at_a_time(self) -> None:
-        """Eight who want the same key come one after the other, and nothing is left."""
-        store = MemoryStorage()
-        inside: list[int] = []
-        most = 0
-
-        def write(number: int) -> None:
-            nonlocal most
-            with conditional.claim(store, "key"):
-                inside.append(number)
-                most = max(most, len(inside))
-                time.sleep(0.005)
-                inside.remove(number)
-
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(write, range(8)))
-        assert most == 1
-        assert list(store.list()) == []
-
-    def test_writers_of_other_keys_are_not_waited_for(self) -> None:
-        """A claim is for one key, also if another begins like it."""
-        store = MemoryStorage()
-        with conditional.claim(store, "key"), conditional.claim(store, "key2"):
-            assert len(list(store.list())) == 2
-
-    def test_a_claim_ends_with_its_writer_s_failure(self) -> None:
-        """The next writer need not wait for it to expire."""
-        store = MemoryStorage()
-        with pytest.raises(ValueError, match="broken"), conditional.claim(store, "key"):
-            raise ValueError("broken")
-        assert list(store.list()) == []
-
-    def test_the_claim_of_a_dead_writer_expires(self) -> None:
-        """After a quarter of an hour of the server's time."""
-        store = Aged(timedelta(minutes=16))
-        store.put("pitr/claims/key/dead", [])
-        store.old.add("pitr/claims/key/dead")
-        with conditional.claim(store, "key"):
-            assert len(list(store.list())) == 2
-
-    def test_the_claim_of_a_slow_writer_does_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """He is waited for until patience ends, and the claims are named."""
-        store = Aged(timedelta(minutes=14))
-        store.put("pitr/claims/key/slow", [])
-        store.old.add("pitr/claims/key/slow")
-        now = [0.0]
-        monkeypatch.setattr(time, "monotonic", lambda: now[0])
-        monkeypatch.setattr(time, "sleep", lambda _: now.__setitem__(0, now[0] + 50))
-        with (
-            pytest.raises(StorageError, match='do not finish with "key"') as raised,
-            conditional.claim(store, "key"),
-        ):
-            pytest.fail("two writers at once")
-        assert "pitr/claims/" in (raised.value.hint or "")
-        assert [info.key for info in store.list()] == ["pitr/claims/key/slow"]
