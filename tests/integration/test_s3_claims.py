@@ -73,7 +73,8 @@ def site(request: pytest.FixtureRequest, server: SeaweedFS, tmp_path: Path) -> S
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second is long."""
-    monkeypatch.setattr(claims, "STALLED", timedelta(seconds=1))
+    monkeypatch.setattr(claims, "PASSED_AFTER", timedelta(seconds=1))
+    monkeypatch.setattr(claims, "FENCED_AFTER", timedelta(seconds=1))
 
 
 def is_completion(request: SeenRequest) -> bool:

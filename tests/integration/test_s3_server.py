@@ -23,7 +23,7 @@ from backup_core.storage.registry import open_storage
 from backup_core.storage.s3 import client as s3_client
 from backup_core.storage.s3 import errors as s3_errors
 from tests.support.certificates import Certificate, make_certificate
-from tests.support.faults import Answer, Schedule, SeenRequest, at_most, only
+from tests.support.faults import Answer, Drop, Schedule, SeenRequest, at_most, only
 from tests.support.proxy import FaultProxy
 from tests.support.scripted import Asked, replying, serving
 from tests.support.seaweed import REGION, SeaweedFS, seaweed
@@ -372,6 +372,16 @@ class TestUploads:
         assert "NoWay" in error.message
         assert open_uploads(server, prefix) == []
         assert list(store_of(server, prefix).list()) == []
+
+    def test_an_upload_that_may_be_completed_is_not_aborted(
+        self, server: SeaweedFS, prefix: str
+    ) -> None:
+        """No answer came: some servers spoil an object whose parts are removed at that moment."""
+        silence = Drop(after_request_bytes=0)
+        with FaultProxy(server.url, only(is_completion, silence)) as network:
+            store = opened(options(server, endpoint=network.url), prefix, retry_timeout=0.5)
+            refusal(lambda: store.put("large", [bytes(2 * PART)]))
+            assert [each for each in network.requests if each.method == "DELETE"] == []
 
     def test_a_deletion_that_fails_in_an_answer_of_200_is_repeated(
         self, server: SeaweedFS, prefix: str

@@ -41,6 +41,8 @@ _KEY_CODES = {
     "ExpiredToken": "the session token has expired",
     "TokenRefreshRequired": "the session token has expired",
 }
+NO_UPLOAD = ("NoSuchUpload", "404")
+"""The codes of a refusal because there is no such upload; not every server writes a document."""
 _REGION_CODES = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 )

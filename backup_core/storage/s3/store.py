@@ -1,14 +1,16 @@
 """A repository in an S3 bucket.
 
-An object that fits into one part is one PUT, a larger one a multipart upload; either becomes
-visible whole or not at all. Requests are made by hand (client), because a process a WAL segment
-cannot pay for loading the SDK; docs/decisions/object-store-clients.md has the figures.
+An object that fits into one part is one PUT, a larger one a multipart upload, and so is any that
+must not be there where nothing but an upload can be stopped (claims); either becomes visible whole
+or not at all. Requests are made by hand (client), because a process a WAL segment cannot pay for
+loading the SDK; docs/decisions/object-store-clients.md has the figures.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from email.utils import parsedate_to_datetime
 from functools import partial
 from itertools import chain
@@ -23,9 +25,9 @@ from backup_core.storage.parts import Part, cut, part_sizes
 from backup_core.storage.ranged import Opened, read_range
 from backup_core.storage.retry import retried
 from backup_core.storage.s3 import conditional
-from backup_core.storage.s3.claims import claim
+from backup_core.storage.s3.claims import claim, passed_over
 from backup_core.storage.s3.client import Client
-from backup_core.storage.s3.errors import RefusalError, no_etag
+from backup_core.storage.s3.errors import NO_UPLOAD, RefusalError, no_etag
 from backup_core.storage.s3.headers import customer_key, object_headers
 from backup_core.storage.s3.listing import Lister
 
@@ -212,15 +214,22 @@ class S3Storage:
         SeaweedFS refuses completions that come late, only not those that come together: claims keep
         these apart, and there is no need for a fence.
         """
-        alone = not self._client.is_seaweedfs and self._honours is not False
-        if alone and self._create(key, create, writer=writer):
-            return
-        fence = upload.fence if self._honours is False else _no_fence
-        with claim(self, key, upload=upload.id, fence=fence):
+        if self._honours is not False:
+            turn: AbstractContextManager[None] = nullcontext()
+            if self._client.is_seaweedfs:
+                turn = claim(self, key, upload=upload.id)
+            with turn:
+                if self._create(key, create, writer=writer):
+                    return
+        with claim(self, key, upload=upload.id, fence=upload.fence):
             if self._exists(key):
                 raise self._taken(key)
-            if self._honours is False or not self._create(key, create, writer=writer):
+            try:
                 self._finish(key, create, {}, writer=writer)
+            except RefusalError as error:
+                if error.code not in NO_UPLOAD:
+                    raise
+                raise (self._taken(key) if self._exists(key) else passed_over(key)) from None
 
     def _create(
         self, key: str, create: Callable[[Mapping[str, str]], None], *, writer: str
@@ -250,7 +259,7 @@ class S3Storage:
         try:
             create(condition)
         except RefusalError as error:
-            lost_answer = error.code in (*conditional.LOST, "NoSuchUpload")
+            lost_answer = error.code in (*conditional.LOST, *NO_UPLOAD)
             if not lost_answer or self._writer(key) != writer:
                 raise
 
@@ -329,7 +338,3 @@ class S3Storage:
         """Take notice of what an earlier process found out about this server."""
         if headers.get(conditional.METADATA) == conditional.IGNORED:
             self._honours = False
-
-
-def _no_fence(_upload: str) -> None:
-    """Nothing has to be done."""

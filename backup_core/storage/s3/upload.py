@@ -1,4 +1,4 @@
-"""A large object in parts, several of them on their way at once.
+"""An object in parts, several of them on their way at once.
 
 The stream is pulled in the caller's thread while a few threads, shared by all uploads of the
 store, send what was pulled. A slot is taken for each part, so the parts in memory are those in the
@@ -20,7 +20,14 @@ from backup_core.storage.checksum import as_base64, crc32c
 from backup_core.storage.parts import Part
 from backup_core.storage.retry import retried
 from backup_core.storage.s3.client import Client
-from backup_core.storage.s3.errors import Answer, Operation, RefusalError, no_etag, translate
+from backup_core.storage.s3.errors import (
+    NO_UPLOAD,
+    Answer,
+    Operation,
+    RefusalError,
+    no_etag,
+    translate,
+)
 
 _SECONDS_TO_END = 5.0
 
@@ -76,6 +83,7 @@ class MultipartUpload:
         self._checksum = 0
         self._size = 0
         self._given_up = False
+        self._may_complete = False
 
     def begin(self, headers: Mapping[str, str]) -> None:
         """Open the upload; nothing is visible yet."""
@@ -130,16 +138,24 @@ class MultipartUpload:
             for part in sent
         )
         body = f"<CompleteMultipartUpload>{document}</CompleteMultipartUpload>".encode()
-        self._call("POST", {"uploadId": self._id}, checked, (body,))
+        self._may_complete = True
+        try:
+            self._call("POST", {"uploadId": self._id}, checked, (body,))
+        except RefusalError:
+            self._may_complete = False
+            raise
 
     def abort(self) -> None:
-        """Give the upload up."""
-        if self._id:
+        """Give the upload up, unless a completion without an answer may be under way.
+
+        Some releases of Ceph spoil an object whose upload is aborted while it is completed.
+        """
+        if self._id and not self._may_complete:
             abort(self._client, self._key, self._id)
 
     def fence(self, other: str) -> None:
         """Make sure that another upload of the same key cannot be completed any more."""
-        fence(self._client, self._key, other)
+        retried(lambda: _abort(self._client, self._key, other), self._client.policy)
 
     @property
     def id(self) -> str:
@@ -212,15 +228,10 @@ def abort(client: Client, key: str, upload: str) -> None:
         log.event(logger, log.WARNING, "an upload was not aborted", reason=error.message)
 
 
-def fence(client: Client, key: str, upload: str) -> None:
-    """Make sure that an upload, whoever began it, cannot be completed any more."""
-    try:
-        retried(lambda: _abort(client, key, upload), client.policy)
-    except RefusalError as error:
-        if error.code != "NoSuchUpload":
-            raise
-
-
 def _abort(client: Client, key: str, upload: str) -> None:
     operation = client.operation("abort an upload of", "s3:AbortMultipartUpload", key)
-    client.send(operation, "DELETE", key, query={"uploadId": upload}).read()
+    try:
+        client.send(operation, "DELETE", key, query={"uploadId": upload}).read()
+    except RefusalError as error:
+        if error.code not in NO_UPLOAD:
+            raise
