@@ -13,7 +13,7 @@ from hashlib import md5
 
 from backup_core.errors import StorageError
 from backup_core.storage.s3.client import Client
-from backup_core.storage.s3.errors import Answer, no_etag
+from backup_core.storage.s3.errors import Answer, RefusalError, no_etag
 from backup_core.storage.s3.signing import quote_path
 from backup_core.storage.s3.upload import abort, ask
 
@@ -40,8 +40,12 @@ class Splice:
             etags = [self._send(upload, beginning)]
             for number, (first, last) in enumerate(_ranges(start, self._size), start=2):
                 etags.append(self._copy(upload, number, first, last))
-            self._complete(upload, etags)
         except BaseException:
+            abort(self._client, self._key, upload)
+            raise
+        try:
+            self._complete(upload, etags)
+        except RefusalError:  # without an answer it may be under way: see MultipartUpload.abort
             abort(self._client, self._key, upload)
             raise
 
